@@ -1,0 +1,225 @@
+"""What every result is made of: sections of sentences, tables and figure data.
+
+A verb returns a frozen `Result`. Results know nothing of files or colours: `populace.reporting`
+renders any of them. A figure here is its data; who draws it decides how it looks.
+"""
+
+import abc
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Cell: TypeAlias = str | int | float | bool | None
+
+
+class Code(enum.Enum):
+    """What a check found; `.value` is the word on the page, `.mend` the advice that goes with it."""
+
+    IDENTIFIED = "identified"
+    WEAK = "weak"
+    COMBINATION = "only in combination"
+    NOT_IDENTIFIED = "not identified"
+    PRIOR_RETURNED = "prior returned"
+    AT_BOUND = "at the prior's bound"
+    MATCHED = "matched"
+    UNMATCHED = "unmatched"
+    HELD_OUT_MATCHED = "held out, matched"
+    HELD_OUT_UNMATCHED = "held out, unmatched"
+    UNJUDGED = "not judged"
+    CALIBRATED = "calibrated"
+    OVER_CONFIDENT = "over-confident"
+    TOO_WIDE = "too wide"
+    CONVERGED = "converged"
+    BUDGET_SPENT = "budget spent"
+    EXCLUDED = "runs excluded"
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+
+    @property
+    def mend(self) -> str:
+        """What to do about it; empty where nothing needs doing."""
+        return _MENDS.get(self, "")
+
+
+_MENDS: dict[Code, str] = {
+    Code.WEAK: "add data or moments that react to it, or narrow its prior with outside evidence",
+    Code.COMBINATION: "report the combination, and fix one member from outside evidence to learn the others",
+    Code.NOT_IDENTIFIED: "do not read its value; find a moment or an experiment that reacts to it",
+    Code.PRIOR_RETURNED: "the fitted moments say nothing about it: its posterior is the prior",
+    Code.AT_BOUND: "widen the prior where the domain allows, or explain why the bound is real",
+    Code.UNMATCHED: "the model does not produce this moment at the fit: change a rule, not a number",
+    Code.HELD_OUT_UNMATCHED: "the fit does not predict this moment: try a rival rule that could",
+    Code.OVER_CONFIDENT: "raise the budget or lower the final tolerance before trusting intervals",
+    Code.TOO_WIDE: "lower the final tolerance: intervals are wider than they need be",
+    Code.BUDGET_SPENT: "raise the budget: the method stopped before its own stopping rule",
+    Code.EXCLUDED: "look at the excluded parameters: the simulator fails there",
+    Code.CONTRADICTED: "do not use this model for questions that hang on the contradicted moments",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence about one subject, its class, and the numbers that it stands on."""
+
+    subject: str
+    code: Code
+    sentence: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """The verdict as plain JSON values."""
+        return {"class": self.code.value, "sentence": self.sentence, "numbers": dict(self.numbers)}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; `note` is read below the table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table '{self.title}': a row has {len(row)} cells, not {len(self.columns)}")
+
+
+@dataclass(frozen=True)
+class Band:
+    """A simulated series as a median with nested central intervals.
+
+    `x` and `median` have shape (points,); `intervals` maps a probability to (low, high), each (points,).
+    """
+
+    label: str
+    x: np.ndarray
+    median: np.ndarray
+    intervals: Mapping[float, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Data: `x` and `y` of shape (points,), with `error` one standard error or None."""
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    error: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class BandPanel:
+    """Bands and points over a common axis."""
+
+    title: str
+    x_label: str
+    y_label: str
+    bands: tuple[Band, ...] = ()
+    points: tuple[Points, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DensityPanel:
+    """One-dimensional samples by label, drawn as densities on one axis; `marks` are named vertical lines."""
+
+    title: str
+    x_label: str
+    samples: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    marks: Mapping[str, float] = field(default_factory=dict)
+    log_x: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class IntervalPanel:
+    """A named row each: a centre with an interval, against a reference value."""
+
+    title: str
+    x_label: str
+    names: tuple[str, ...]
+    centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    emphasis: tuple[bool, ...] = ()
+    reference: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ScatterPanel:
+    """A cloud of points, to show a ridge or a trade-off."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: np.ndarray
+    y: np.ndarray
+    log_x: bool = False
+    log_y: bool = False
+    note: str = ""
+
+
+Panel: TypeAlias = BandPanel | DensityPanel | IntervalPanel | ScatterPanel
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels drawn together under one caption."""
+
+    name: str
+    caption: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what stands under it, in this order: text, verdicts, figures, tables."""
+
+    title: str
+    text: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+class Result(abc.ABC):
+    """Anything a verb returns that a person or a program may want to read."""
+
+    @abc.abstractmethod
+    def sections(self) -> tuple[Section, ...]:
+        """The result as a person reads it."""
+
+    @abc.abstractmethod
+    def record(self) -> dict[str, Any]:
+        """The result as JSON values (numbers, strings, lists, dicts; no NaN)."""
+
+
+def quantiles(
+    samples: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Weighted quantiles along the first axis.
+
+    **Arguments:** `samples` (n, ...); `probabilities` (q,) in [0, 1]; `weights` (n,), uniform when None.
+
+    **Returns:** an array (q, ...), by linear interpolation of the weighted empirical distribution.
+    """
+    samples = np.asarray(samples, np.float64)
+    probabilities = np.asarray(probabilities, np.float64)
+    if weights is None:
+        return np.quantile(samples, probabilities, axis=0)
+    weights = np.asarray(weights, np.float64)
+    flat = samples.reshape(samples.shape[0], -1)
+    out = np.empty((probabilities.size, flat.shape[1]))
+    for column in range(flat.shape[1]):
+        order = np.argsort(flat[:, column], kind="stable")
+        mass = weights[order]
+        position = (np.cumsum(mass) - 0.5 * mass) / mass.sum()
+        out[:, column] = np.interp(probabilities, position, flat[order, column])
+    return out.reshape((probabilities.size, *samples.shape[1:]))
