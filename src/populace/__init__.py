@@ -1,0 +1,1 @@
+"""populace: agent-based models that answer for what they say."""

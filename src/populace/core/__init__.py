@@ -1,0 +1,1 @@
+"""Floor 1: models, sites, time, and the loop of rounds."""

@@ -1,0 +1,348 @@
+"""The draw: every chance event and every choice of a model is asked of it by name."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax.extend.core import get_opaque_trace_state
+from jaxtyping import Array, Bool, Float, Int
+
+from .._errors import SiteError
+from .._types import Key
+from . import distributions as d
+from .choice import Choice
+from .noise import as_float
+from .plug import Plug
+from .site import Frame, Listed, Site, stable_hash
+
+Carry = TypeVar("Carry")
+Number = float | int | Array
+Size = int | tuple[int, ...] | None
+
+
+class Draw:
+    """Asked by name for every number that a model leaves to chance or to choice.
+
+    The numbers of a site are folded from the run's key, the time and the site's name: reordering statements, adding
+    sites or changing capacity changes no other draw, and two runs with one key share them (common random numbers).
+
+    Shapes: the non-scalar arguments, `where` and `size` of a site all have one shape, the population's; all sites of
+    one draw share its leading axis. A sub-population takes a `child`. If every argument is a scalar, `size` is needed
+    (`size=()` for one number).
+
+    `where` masks: an agent whose `where` is 0 gets 0, its parameters are not checked, and no gradient passes
+    through them.
+
+    Numbers returned are float32. A draw belongs to one trace: inside a `vmap`, `scan`, `cond` or `jit` of your own it
+    raises a `SiteError` (use shapes, `draw.loop` and `where=`).
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        time: Int[Array, ""] | int = 0,
+        *,
+        plugs: tuple[Plug, ...] = (),
+        frame: Frame | None = None,
+        path: str = "",
+        follow: Int[Array, " agents"] | None = None,
+    ):
+        self._key = key
+        self._time = jnp.asarray(time, jnp.int32)
+        self._plugs = plugs
+        self._frame = Frame() if frame is None else frame
+        self._path = path
+        self._follow = follow
+        self._trace = get_opaque_trace_state(convention="nnx")
+        self._names: dict[int, str | int] = {}
+        self._agents: int | None = None if follow is None else follow.shape[0]
+        self._closed = False
+
+    # Chance
+
+    def bernoulli(
+        self, name: str, p: Number, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """1 with probability `p`, else 0."""
+        return self._site(name, d.Bernoulli(as_float(p)), where, size)
+
+    def binomial(
+        self, name: str, n: Number, p: Number, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """The number of successes in `n` trials, each with probability `p`."""
+        return self._site(name, d.Binomial(as_float(n), as_float(p)), where, size)
+
+    def poisson(
+        self, name: str, rate: Number, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """A count with mean `rate`."""
+        return self._site(name, d.Poisson(as_float(rate)), where, size)
+
+    def geometric(
+        self, name: str, p: Number, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """The number of trials, from 1, until the first success of probability `p`."""
+        return self._site(name, d.Geometric(as_float(p)), where, size)
+
+    def exponential(
+        self, name: str, rate: Number, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """A waiting time with hazard `rate` (mean 1/`rate`)."""
+        return self._site(name, d.Exponential(as_float(rate)), where, size)
+
+    def normal(
+        self, name: str, mean: Number = 0.0, sd: Number = 1.0, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """A Gaussian number."""
+        return self._site(name, d.Normal(as_float(mean), as_float(sd)), where, size)
+
+    def uniform(
+        self, name: str, low: Number = 0.0, high: Number = 1.0, *, where: Array | None = None, size: Size = None
+    ) -> Float[Array, "*population"]:
+        """A number evenly spread between `low` and `high`."""
+        return self._site(name, d.Uniform(as_float(low), as_float(high)), where, size)
+
+    def categorical(
+        self, name: str, logits: Array, *, where: Array | None = None, size: Size = None
+    ) -> Choice:
+        """One option an agent, with probabilities softmax(`logits`) over the last axis; logits (options,) are shared
+        by the population and need `size`."""
+        return self._site(name, d.Categorical(as_float(logits)), where, size)
+
+    def choice(self, name: str, options: int, count: int, *, weights: Array | None = None) -> Int[Array, " count"]:
+        """`count` distinct indices out of `options`, one by one in proportion to `weights` (options,)."""
+        if not 0 <= count <= options:
+            raise SiteError(f"site '{self._at(name)}': cannot choose {count} of {options} without replacement")
+        logs = jnp.zeros(options, jnp.float32) if weights is None else jnp.log(as_float(weights))
+        if logs.shape != (options,):
+            raise SiteError(f"site '{self._at(name)}': weights have shape {logs.shape}, not ({options},)")
+        return self._site(name, d.Subset(logs, count), None, None, free=True)
+
+    def permutation(self, name: str, options: int) -> Int[Array, " options"]:
+        """The numbers 0 to `options` - 1 in random order."""
+        return self._site(name, d.Permutation(options), None, None, free=True)
+
+    # Kinks: deterministic sites, through which a relaxation can send a gradient
+
+    def threshold(self, name: str, margin: Array, *, where: Array | None = None) -> Float[Array, "*population"]:
+        """1 where `margin` > 0, else 0."""
+        return self._site(name, d.Threshold(as_float(margin)), where, ())
+
+    def top_k(self, name: str, scores: Float[Array, " agents"], k: int) -> Float[Array, " agents"]:
+        """1 for the `k` largest scores (the earlier of equals), else 0."""
+        scores = as_float(scores)
+        if scores.ndim != 1 or not 0 <= k <= scores.shape[0]:
+            raise SiteError(f"site '{self._at(name)}': top_k wants scores (agents,) and k <= agents, not {k} of {scores.shape}")
+        return self._site(name, d.TopK(scores, k), None, ())
+
+    def sort(self, name: str, values: Float[Array, " agents"]) -> Float[Array, " agents"]:
+        """The values in rising order."""
+        return self._site(name, d.Sort(as_float(values)), None, ())
+
+    def match(self, name: str, scores: Float[Array, "rows columns"]) -> Choice:
+        """The one-to-one assignment of rows to columns with the largest total score: each row's column."""
+        scores = as_float(scores)
+        if scores.ndim != 2:
+            raise SiteError(f"site '{self._at(name)}': match wants scores (rows, columns), not {scores.shape}")
+        return self._site(name, d.Match(scores), None, None, free=True)
+
+    # Choice
+
+    def decide(
+        self, name: str, view: Any, rule: Callable[[Any, "Draw"], Any], *, where: Array | None = None
+    ) -> Any:
+        """What each agent does on what it sees.
+
+        **Arguments:** `view`: a tree of arrays with agents on the leading axis; `rule(view, draw)`: the actions of
+        the whole population, a tree of arrays with agents on the leading axis, its chance events asked of its own
+        draw; `where`: who decides (the others' actions are 0). A policy, an intervention or a rival rule may stand
+        in; the rule stays the baseline.
+        """
+        return self._site(name, d.Decision(view, rule), where, ())
+
+    # Structure
+
+    @property
+    def time(self) -> Int[Array, ""]:
+        """The step being taken: 0 in `init`, then 1, 2, ..."""
+        self._guard("time")
+        return self._time
+
+    def child(self, name: str | int, *, follow: Int[Array, " agents"] | None = None) -> "Draw":
+        """A draw for a sub-population, or for one of several alike (a static integer).
+
+        **Arguments:** `follow`: the agents' identities, (agents,) integers: each agent's numbers then follow it and
+        not its slot.
+        """
+        if isinstance(name, jax.Array) or not isinstance(name, (str, int)):
+            raise SiteError(f"child of '{self._path or 'draw'}': the name must be a text or a plain integer; for a loop use draw.loop")
+        code = self._claim(name)
+        return self._make(jr.fold_in(self._key, code), self._at(name), self._frame, follow=follow)
+
+    def loop(self, name: str, n: int, body: Callable[["Draw", Int[Array, ""], Carry], Carry], carry: Carry) -> Carry:
+        """`carry = body(draw, i, carry)` for i = 0 .. n-1, each with its own numbers, compiled once."""
+        code = self._claim(name)
+        key, path, outer = jr.fold_in(self._key, code), self._at(name), self._frame
+        memory = outer.memory
+        if memory is None:
+            memory = self._discover(body, carry, key, path)
+        inside = {site: tree for site, tree in memory.items() if site.startswith(f"{path}/")}
+        given = {site: tree for site, tree in outer.given.items() if site.startswith(f"{path}/")}
+        listed: dict[str, Listed] = {}
+
+        def turn(state: tuple[Carry, dict[str, Any]], at: tuple[Array, dict[str, Any]]) -> Any:
+            i, here = at
+            frame = Frame(given=here, memory=state[1], first=jnp.asarray(outer.first) & (i == 0))
+            inner = self._make(jr.fold_in(key, i), path, frame)
+            after = body(inner, i, state[0])
+            inner.close()
+            listed.update(frame.listed)
+            return (after, {**state[1], **frame.memory_after}), (frame.tape, frame.faults)
+
+        (carry, memory_after), (tape, faults) = jax.lax.scan(turn, (carry, inside), (jnp.arange(n), given))
+        outer.tape.update(tape)
+        outer.faults.update({site: flags.any() for site, flags in faults.items()})
+        outer.memory_after.update(memory_after)
+        for site, row in listed.items():
+            outer.listed[site] = Listed(row.path, row.kind, row.shape, row.repeats * n)
+        return carry
+
+    def close(self) -> None:
+        """No site after this: called when `init` or `step` returns."""
+        self._closed = True
+
+    # Inside
+
+    def _make(self, key: Key, path: str, frame: Frame, follow: Array | None = None) -> "Draw":
+        return Draw(key, self._time, plugs=self._plugs, frame=frame, path=path, follow=follow)
+
+    def _discover(self, body: Callable[..., Any], carry: Any, key: Key, path: str) -> dict[str, Any]:
+        """Zeros shaped like the memory of the policies inside a loop."""
+
+        def once(carry: Any, key: Key) -> dict[str, Any]:
+            frame = Frame()
+            inner = self._make(key, path, frame)
+            body(inner, jnp.int32(0), carry)
+            return frame.memory_after
+
+        shapes = jax.eval_shape(once, carry, key)
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def _at(self, name: str | int) -> str:
+        return f"{self._path}/{name}" if self._path else str(name)
+
+    def _guard(self, what: str | int) -> None:
+        path = self._at(what)
+        if self._closed:
+            raise SiteError(f"site '{path}': this draw is closed; a draw lives only until its init or step returns")
+        if get_opaque_trace_state(convention="nnx") != self._trace:
+            raise SiteError(
+                f"site '{path}': a draw is used in another trace than its own (inside a vmap, scan, cond, grad or jit). "
+                "Draw for the whole population at once, loop with draw.loop, and choose with where="
+            )
+
+    def _claim(self, name: str | int) -> int:
+        self._guard(name)
+        code = stable_hash(name)
+        known = self._names.get(code)
+        if known is not None and known == name and type(known) is type(name):
+            raise SiteError(f"site '{self._at(name)}' is drawn twice in one step: give each its own name, or use a child")
+        if known is not None:
+            raise SiteError(f"sites '{self._at(name)}' and '{self._at(known)}' share a hash: rename one of them")
+        self._names[code] = name
+        return code
+
+    def _site(
+        self, name: str, mechanism: d.Mechanism, where: Array | None, size: Size, *, free: bool = False
+    ) -> Any:
+        if not isinstance(name, str) or not name or "/" in name:
+            raise SiteError(f"a site's name is a text without '/', not {name!r}")
+        code = self._claim(name)
+        path = self._at(name)
+        mask = None if where is None else as_float(where)
+        shape = mechanism.batch if free else self._shape(path, mechanism, mask, size)
+        key = jr.fold_in(self._key, code)
+        site = Site(path, mechanism, mask, shape, key, self._time, None if free else self._follow, self._frame)
+        self._frame.listed[path] = Listed(path, mechanism.kind, shape)
+        return self._through(0)(site)
+
+    def _through(self, plug: int) -> Callable[[Site], Any]:
+        if plug == len(self._plugs):
+            return self._natural
+        return lambda site: self._plugs[plug].around(site, self._through(plug + 1))
+
+    def _natural(self, site: Site) -> Any:
+        mechanism = site.mechanism
+        _check_shapes(site.path, mechanism, site.shape)
+        if isinstance(mechanism, d.Decision):
+            inner = self._make(site.key, site.path, self._frame, follow=self._follow)
+            value = mechanism.rule(mechanism.view, inner)
+            inner.close()
+        else:
+            value = mechanism.sample(site.noise, site.shape)
+            wrong = ~mechanism.valid()
+            if site.where is not None:
+                wrong = wrong & (site.where > 0)
+            flag = wrong.any()
+            known = self._frame.faults.get(site.path)
+            self._frame.faults[site.path] = flag if known is None else known | flag
+        return value if site.where is None else _masked(site.path, value, site.where)
+
+    def _shape(self, path: str, mechanism: d.Mechanism, where: Array | None, size: Size) -> tuple[int, ...]:
+        _check_shapes(path, mechanism, mechanism.batch)
+        shapes = {"its parameters": mechanism.batch}
+        if where is not None:
+            shapes["where"] = where.shape
+        if size is not None and size != ():
+            shapes["size"] = (size,) if isinstance(size, int) else tuple(size)
+        full = {label: shape for label, shape in shapes.items() if shape}
+        if len(set(full.values())) > 1:
+            listed = ", ".join(f"{label} {shape}" for label, shape in full.items())
+            raise SiteError(f"site '{path}': shapes do not fit: {listed}; all must be the population's")
+        if not full:
+            if size is None:
+                raise SiteError(
+                    f"site '{path}': every argument is a scalar, so one number would serve the whole population; "
+                    "say size=agents for one each, or size=() for one in all"
+                )
+            return ()
+        shape = next(iter(full.values()))
+        if self._agents is None:
+            self._agents = shape[0]
+        if shape[0] != self._agents:
+            raise SiteError(
+                f"site '{path}' has {shape[0]} agents, the draw's other sites {self._agents}; "
+                "give a sub-population a draw of its own: draw.child('name')"
+            )
+        return shape
+
+
+def _check_shapes(path: str, mechanism: d.Mechanism, shape: tuple[int, ...]) -> None:
+    if isinstance(mechanism, (d.Decision, d.Subset, d.Permutation, d.Match)):
+        return
+    cut = 1 if isinstance(mechanism, d.Categorical) else 0
+    leaves: Sequence[Array] = jax.tree.leaves(mechanism)
+    for leaf in leaves:
+        batch = leaf.shape[: leaf.ndim - cut]
+        if batch not in ((), shape):
+            raise SiteError(
+                f"site '{path}' ({mechanism.kind}): parameters of shapes {[leaf.shape for leaf in leaves]} "
+                f"do not fit a population {shape}; each is a scalar or has the population's shape"
+            )
+
+
+def _masked(path: str, value: Any, where: Float[Array, "..."]) -> Any:
+    active: Bool[Array, "..."] = where > 0
+    if isinstance(value, Choice):
+        options = value.one_hot.shape[-1]
+        return Choice(value.one_hot * active[..., None], jnp.where(active, value.index, options))
+
+    def one(leaf: Array) -> Array:
+        leaf = jnp.asarray(leaf)
+        if leaf.shape[: where.ndim] != where.shape:
+            raise SiteError(f"site '{path}': a value of shape {leaf.shape} does not fit where {where.shape}")
+        return jnp.where(active.reshape(active.shape + (1,) * (leaf.ndim - active.ndim)), leaf, jnp.zeros_like(leaf))
+
+    return jax.tree.map(one, value, is_leaf=lambda leaf: isinstance(leaf, Choice))

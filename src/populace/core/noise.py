@@ -1,0 +1,48 @@
+"""Uniform numbers for sites: fine near zero, and the same for an agent whatever the capacity around it."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Int
+
+from .._types import Key
+
+_BELOW_ONE = 1.0 - 2.0**-24
+_STEP = 2.0**-31
+
+
+class Noise(eqx.Module):
+    """The numbers of one site.
+
+    With `follow` (agents,), each agent's numbers come from its identity and not from its slot, so that births and
+    deaths around it change nothing. Without it they are drawn as one block, and a longer block begins with the
+    shorter one (the prefix property of counter-based keys), so that capacity changes no draw.
+    """
+
+    key: Key
+    follow: Int[Array, " agents"] | None = None
+
+    def bits(self, shape: tuple[int, ...]) -> Int[Array, "..."]:
+        """Random uint32 of the given shape."""
+        if self.follow is None or not shape:
+            return jr.bits(self.key, shape, dtype=jnp.uint32)
+        keys = jax.vmap(lambda identity: jr.fold_in(self.key, identity))(self.follow)
+        return jax.vmap(lambda key: jr.bits(key, shape[1:], dtype=jnp.uint32))(keys)
+
+    def uniform(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        """Float32 in (0, 1): multiples of 2^-31 near 0, so that events of probability 1e-9 are drawn right;
+        never 0, never 1, so that logarithms are finite and an event of probability 1 always happens."""
+        whole = (self.bits(shape) >> 1).astype(jnp.int32)
+        return jnp.minimum((whole.astype(jnp.float32) + 0.5) * _STEP, _BELOW_ONE)
+
+    def gumbel(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        """Standard Gumbel numbers, -log(-log u)."""
+        return -jnp.log(-jnp.log(self.uniform(shape)))
+
+
+def as_float(value: Any) -> Float[Array, "..."]:
+    """A strong float32 array."""
+    return jnp.asarray(value, dtype=jnp.float32)

@@ -1,0 +1,53 @@
+"""What a verdict's class means at a glance: good, take care, bad, or nothing said."""
+
+import enum
+
+from populace._results import Code
+
+
+class Tone(enum.Enum):
+    """A class's tone; `.value` names it in style sheets, `.mark` shows it without colour."""
+
+    GOOD = "good"
+    CARE = "care"
+    BAD = "bad"
+    QUIET = "quiet"
+
+    @property
+    def mark(self) -> str:
+        """One character that tells the tones apart where colour does not."""
+        return {Tone.GOOD: "✓", Tone.CARE: "!", Tone.BAD: "✗", Tone.QUIET: "–"}[self]
+
+
+_TONES: dict[Code, Tone] = {
+    Code.IDENTIFIED: Tone.GOOD,
+    Code.WEAK: Tone.CARE,
+    Code.COMBINATION: Tone.CARE,
+    Code.NOT_IDENTIFIED: Tone.BAD,
+    Code.PRIOR_RETURNED: Tone.BAD,
+    Code.AT_BOUND: Tone.CARE,
+    Code.MATCHED: Tone.GOOD,
+    Code.UNMATCHED: Tone.BAD,
+    Code.HELD_OUT_MATCHED: Tone.GOOD,
+    Code.HELD_OUT_UNMATCHED: Tone.BAD,
+    Code.UNJUDGED: Tone.QUIET,
+    Code.CALIBRATED: Tone.GOOD,
+    Code.OVER_CONFIDENT: Tone.BAD,
+    Code.TOO_WIDE: Tone.CARE,
+    Code.CONVERGED: Tone.GOOD,
+    Code.BUDGET_SPENT: Tone.CARE,
+    Code.EXCLUDED: Tone.CARE,
+    Code.SUPPORTED: Tone.GOOD,
+    Code.CONTRADICTED: Tone.BAD,
+}
+_WORDS: dict[str, Tone] = {code.value: tone for code, tone in _TONES.items()}
+
+
+def tone(code: Code) -> Tone:
+    """The tone of a class."""
+    return _TONES[code]
+
+
+def tone_of_word(word: object) -> Tone | None:
+    """The tone of a table cell that is the word of a class; None for any other cell."""
+    return _WORDS.get(word) if isinstance(word, str) else None
