@@ -201,9 +201,7 @@ class Result(abc.ABC):
         """The result as JSON values (numbers, strings, lists, dicts; no NaN)."""
 
 
-def quantiles(
-    samples: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
-) -> np.ndarray:
+def quantiles(samples: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Weighted quantiles along the first axis.
 
     **Arguments:** `samples` (n, ...); `probabilities` (q,) in [0, 1]; `weights` (n,), uniform when None.

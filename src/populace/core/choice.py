@@ -1,5 +1,7 @@
 """One option out of several, an agent: one-hot at heart."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,7 +44,7 @@ def _take(one_hot: Array, index: Array, values: Array) -> Array:
 
 
 @_take.defjvp
-def _take_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+def _take_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Any]:
     one_hot, index, values = primals
     d_one_hot, _, d_values = tangents
     out = _take(one_hot, index, values)
@@ -59,7 +61,7 @@ def _pick(one_hot: Array, index: Array, values: Array) -> Array:
 
 
 @_pick.defjvp
-def _pick_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+def _pick_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Any]:
     one_hot, index, values = primals
     d_one_hot, _, d_values = tangents
     out = _pick(one_hot, index, values)

@@ -20,6 +20,7 @@ from .choice import Choice, chosen
 from .noise import Noise
 
 _SLACK = 1e-6
+_ROUNDING = 1e-2
 
 
 class Mechanism(eqx.Module):
@@ -70,7 +71,7 @@ class Bernoulli(Distribution):
 
 
 class Binomial(Distribution):
-    """The number of successes in `n` trials of probability `p`."""
+    """The number of successes in `n` trials of probability `p`; `n` is a whole number, up to rounding."""
 
     kind: ClassVar[str] = "binomial"
     n: Float[Array, "..."]
@@ -81,11 +82,13 @@ class Binomial(Distribution):
         return self.n.shape or self.p.shape
 
     def sample(self, noise: Noise, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        n, p = jnp.broadcast_to(self.n, shape), jnp.broadcast_to(self.p, shape)
-        return jax.lax.stop_gradient(quantiles.binomial(noise.uniform(shape), n, p))
+        n = jnp.broadcast_to(jax.lax.stop_gradient(jnp.round(self.n)), shape)
+        p = jnp.broadcast_to(jax.lax.stop_gradient(self.p), shape)
+        return quantiles.binomial(noise.uniform(shape), n, p)
 
     def valid(self) -> Bool[Array, "..."]:
-        return (self.n >= 0.0) & (self.p >= 0.0) & (self.p <= 1.0 + _SLACK)
+        whole = jnp.abs(self.n - jnp.round(self.n)) <= _ROUNDING
+        return (self.n >= 0.0) & whole & (self.p >= 0.0) & (self.p <= 1.0 + _SLACK)
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
         ways = gammaln(self.n + 1.0) - gammaln(value + 1.0) - gammaln(self.n - value + 1.0)
@@ -103,7 +106,7 @@ class Poisson(Distribution):
         return self.rate.shape
 
     def sample(self, noise: Noise, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        return jax.lax.stop_gradient(quantiles.poisson(noise.uniform(shape), jnp.broadcast_to(self.rate, shape)))
+        return quantiles.poisson(noise.uniform(shape), jnp.broadcast_to(jax.lax.stop_gradient(self.rate), shape))
 
     def valid(self) -> Bool[Array, "..."]:
         return (self.rate >= 0.0) & jnp.isfinite(self.rate)
@@ -123,8 +126,8 @@ class Geometric(Distribution):
         return self.p.shape
 
     def sample(self, noise: Noise, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        trials = jnp.ceil(jnp.log(noise.uniform(shape)) / jnp.log1p(-jnp.minimum(self.p, 1.0)))
-        return jax.lax.stop_gradient(jnp.maximum(trials, 1.0))
+        p = jax.lax.stop_gradient(jnp.minimum(self.p, 1.0))
+        return jnp.maximum(jnp.ceil(noise.exponential(shape) / -jnp.log1p(-p)), 1.0)
 
     def valid(self) -> Bool[Array, "..."]:
         return (self.p > 0.0) & (self.p <= 1.0 + _SLACK)
@@ -144,13 +147,15 @@ class Exponential(Distribution):
         return self.rate.shape
 
     def sample(self, noise: Noise, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        return -jnp.log(noise.uniform(shape)) / self.rate
+        usable = self.rate > 0.0
+        wait = noise.exponential(shape) / jnp.where(usable, self.rate, 1.0)
+        return jnp.where(usable, wait, jnp.inf)
 
     def valid(self) -> Bool[Array, "..."]:
         return (self.rate > 0.0) & jnp.isfinite(self.rate)
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
-        return jnp.log(self.rate) - self.rate * value
+        return jnp.where(value >= 0.0, jnp.log(self.rate) - self.rate * value, -jnp.inf)
 
 
 class Normal(Distribution):
@@ -165,7 +170,7 @@ class Normal(Distribution):
         return self.mean.shape or self.sd.shape
 
     def sample(self, noise: Noise, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        return self.mean + self.sd * jax.scipy.special.ndtri(noise.uniform(shape))
+        return self.mean + self.sd * noise.normal(shape)
 
     def valid(self) -> Bool[Array, "..."]:
         return jnp.isfinite(self.mean) & (self.sd >= 0.0) & jnp.isfinite(self.sd)
@@ -238,7 +243,8 @@ class Subset(Mechanism):
         return jax.lax.top_k(self.log_weights + noise.gumbel(self.log_weights.shape), self.count)[1]
 
     def valid(self) -> Bool[Array, "..."]:
-        return (self.log_weights > -jnp.inf).sum() >= self.count
+        known = self.log_weights < jnp.inf
+        return known.all() & ((self.log_weights > -jnp.inf).sum() >= self.count)
 
 
 class Permutation(Mechanism):

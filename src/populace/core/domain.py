@@ -10,7 +10,7 @@ import numpy as np
 class Domain:
     """An interval of the real line, each end open or closed.
 
-    **Arguments:** `low`, `high`: the ends, infinite allowed; `low_open`, `high_open`: whether the end itself is outside.
+    **Arguments:** `low`, `high`: the ends, infinite allowed; `low_open`, `high_open`: whether the end itself is out.
     """
 
     low: float = -math.inf

@@ -1,6 +1,7 @@
 """The draw: every chance event and every choice of a model is asked of it by name."""
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -15,6 +16,7 @@ from . import distributions as d
 from .choice import Choice
 from .noise import as_float
 from .plug import Plug
+from .shapes import check_name, check_shapes, masked
 from .site import Frame, Listed, Site, stable_hash
 
 Carry = TypeVar("Carry")
@@ -57,6 +59,8 @@ class Draw:
         self._follow = follow
         self._trace = get_opaque_trace_state(convention="nnx")
         self._names: dict[int, str | int] = {}
+        self._texts: set[str] = set()
+        self._children: list[Draw] = []
         self._agents: int | None = None if follow is None else follow.shape[0]
         self._closed = False
 
@@ -104,11 +108,10 @@ class Draw:
         """A number evenly spread between `low` and `high`."""
         return self._site(name, d.Uniform(as_float(low), as_float(high)), where, size)
 
-    def categorical(
-        self, name: str, logits: Array, *, where: Array | None = None, size: Size = None
-    ) -> Choice:
+    def categorical(self, name: str, logits: Array, *, where: Array | None = None, size: Size = None) -> Choice:
         """One option an agent, with probabilities softmax(`logits`) over the last axis; logits (options,) are shared
-        by the population and need `size`."""
+        by the population and need `size`.
+        """
         return self._site(name, d.Categorical(as_float(logits)), where, size)
 
     def choice(self, name: str, options: int, count: int, *, weights: Array | None = None) -> Int[Array, " count"]:
@@ -128,18 +131,23 @@ class Draw:
 
     def threshold(self, name: str, margin: Array, *, where: Array | None = None) -> Float[Array, "*population"]:
         """1 where `margin` > 0, else 0."""
-        return self._site(name, d.Threshold(as_float(margin)), where, ())
+        return self._site(name, d.Threshold(as_float(margin)), where, None, lone=True)
 
     def top_k(self, name: str, scores: Float[Array, " agents"], k: int) -> Float[Array, " agents"]:
         """1 for the `k` largest scores (the earlier of equals), else 0."""
         scores = as_float(scores)
         if scores.ndim != 1 or not 0 <= k <= scores.shape[0]:
-            raise SiteError(f"site '{self._at(name)}': top_k wants scores (agents,) and k <= agents, not {k} of {scores.shape}")
-        return self._site(name, d.TopK(scores, k), None, ())
+            raise SiteError(
+                f"site '{self._at(name)}': top_k wants scores (agents,) and k <= agents, not {k} of {scores.shape}"
+            )
+        return self._site(name, d.TopK(scores, k), None, None)
 
     def sort(self, name: str, values: Float[Array, " agents"]) -> Float[Array, " agents"]:
         """The values in rising order."""
-        return self._site(name, d.Sort(as_float(values)), None, ())
+        values = as_float(values)
+        if values.ndim != 1:
+            raise SiteError(f"site '{self._at(name)}': sort wants values (agents,), not {values.shape}")
+        return self._site(name, d.Sort(values), None, None)
 
     def match(self, name: str, scores: Float[Array, "rows columns"]) -> Choice:
         """The one-to-one assignment of rows to columns with the largest total score: each row's column."""
@@ -150,9 +158,7 @@ class Draw:
 
     # Choice
 
-    def decide(
-        self, name: str, view: Any, rule: Callable[[Any, "Draw"], Any], *, where: Array | None = None
-    ) -> Any:
+    def decide(self, name: str, view: Any, rule: Callable[[Any, "Draw"], Any], *, where: Array | None = None) -> Any:
         """What each agent does on what it sees.
 
         **Arguments:** `view`: a tree of arrays with agents on the leading axis; `rule(view, draw)`: the actions of
@@ -160,7 +166,7 @@ class Draw:
         draw; `where`: who decides (the others' actions are 0). A policy, an intervention or a rival rule may stand
         in; the rule stays the baseline.
         """
-        return self._site(name, d.Decision(view, rule), where, ())
+        return self._site(name, d.Decision(jax.tree.map(jnp.asarray, view), rule), where, None, lone=True)
 
     # Structure
 
@@ -176,13 +182,25 @@ class Draw:
         **Arguments:** `follow`: the agents' identities, (agents,) integers: each agent's numbers then follow it and
         not its slot.
         """
-        if isinstance(name, jax.Array) or not isinstance(name, (str, int)):
-            raise SiteError(f"child of '{self._path or 'draw'}': the name must be a text or a plain integer; for a loop use draw.loop")
+        if isinstance(name, bool) or not isinstance(name, (str, int)):
+            raise SiteError(
+                f"child of '{self._path or 'draw'}': the name must be a text or a plain integer, "
+                f"not {type(name).__name__}; for a loop use draw.loop"
+            )
+        check_name("child", name)
         code = self._claim(name)
-        return self._make(jr.fold_in(self._key, code), self._at(name), self._frame, follow=follow)
+        made = self._make(jr.fold_in(self._key, code), self._at(name), self._frame, follow=follow)
+        self._children.append(made)
+        return made
 
     def loop(self, name: str, n: int, body: Callable[["Draw", Int[Array, ""], Carry], Carry], carry: Carry) -> Carry:
-        """`carry = body(draw, i, carry)` for i = 0 .. n-1, each with its own numbers, compiled once."""
+        """`carry = body(draw, i, carry)` for i = 0 .. n-1, each with its own numbers, compiled once.
+
+        `n` is a plain integer; for fewer turns on some runs or agents, mask with where=.
+        """
+        check_name("loop", name)
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise SiteError(f"loop '{self._at(name)}': the number of turns is a plain integer from 0, not {n}")
         code = self._claim(name)
         key, path, outer = jr.fold_in(self._key, code), self._at(name), self._frame
         memory = outer.memory
@@ -194,8 +212,8 @@ class Draw:
 
         def turn(state: tuple[Carry, dict[str, Any]], at: tuple[Array, dict[str, Any]]) -> Any:
             i, here = at
-            frame = Frame(given=here, memory=state[1], first=jnp.asarray(outer.first) & (i == 0))
-            inner = self._make(jr.fold_in(key, i), path, frame)
+            frame = Frame(given=here, memory=state[1])
+            inner = self._make(jr.fold_in(key, i), path, frame, follow=self._follow)
             after = body(inner, i, state[0])
             inner.close()
             listed.update(frame.listed)
@@ -203,7 +221,8 @@ class Draw:
 
         (carry, memory_after), (tape, faults) = jax.lax.scan(turn, (carry, inside), (jnp.arange(n), given))
         outer.tape.update(tape)
-        outer.faults.update({site: flags.any() for site, flags in faults.items()})
+        for site, flags in faults.items():
+            outer.faults[site] = flags.any()
         outer.memory_after.update(memory_after)
         for site, row in listed.items():
             outer.listed[site] = Listed(row.path, row.kind, row.shape, row.repeats * n)
@@ -212,6 +231,13 @@ class Draw:
     def close(self) -> None:
         """No site after this: called when `init` or `step` returns."""
         self._closed = True
+        for child in self._children:
+            child.close()
+
+    def faulty(self) -> Bool[Array, ""]:
+        """Whether any site so far was given a number outside its domain."""
+        flags = list(self._frame.faults.values())
+        return jnp.stack(flags).any() if flags else jnp.array(False)
 
     # Inside
 
@@ -223,7 +249,7 @@ class Draw:
 
         def once(carry: Any, key: Key) -> dict[str, Any]:
             frame = Frame()
-            inner = self._make(key, path, frame)
+            inner = self._make(key, path, frame, follow=self._follow)
             body(inner, jnp.int32(0), carry)
             return frame.memory_after
 
@@ -239,30 +265,43 @@ class Draw:
             raise SiteError(f"site '{path}': this draw is closed; a draw lives only until its init or step returns")
         if get_opaque_trace_state(convention="nnx") != self._trace:
             raise SiteError(
-                f"site '{path}': a draw is used in another trace than its own (inside a vmap, scan, cond, grad or jit). "
+                f"site '{path}': a draw is used in another trace than its own "
+                "(inside a vmap, scan, cond, grad or jit). "
                 "Draw for the whole population at once, loop with draw.loop, and choose with where="
             )
 
     def _claim(self, name: str | int) -> int:
         self._guard(name)
         code = stable_hash(name)
+        if str(name) in self._texts:
+            raise SiteError(
+                f"site '{self._at(name)}' is drawn twice in one step: give each its own name, or use a child"
+            )
         known = self._names.get(code)
-        if known is not None and known == name and type(known) is type(name):
-            raise SiteError(f"site '{self._at(name)}' is drawn twice in one step: give each its own name, or use a child")
         if known is not None:
             raise SiteError(f"sites '{self._at(name)}' and '{self._at(known)}' share a hash: rename one of them")
         self._names[code] = name
+        self._texts.add(str(name))
         return code
 
     def _site(
-        self, name: str, mechanism: d.Mechanism, where: Array | None, size: Size, *, free: bool = False
+        self,
+        name: str,
+        mechanism: d.Mechanism,
+        where: Array | None,
+        size: Size,
+        *,
+        free: bool = False,
+        lone: bool = False,
     ) -> Any:
-        if not isinstance(name, str) or not name or "/" in name:
-            raise SiteError(f"a site's name is a text without '/', not {name!r}")
+        if not isinstance(name, str):
+            raise SiteError(f"a site's name is a text, not {name!r}")
+        check_name("site", name)
         code = self._claim(name)
         path = self._at(name)
         mask = None if where is None else as_float(where)
-        shape = mechanism.batch if free else self._shape(path, mechanism, mask, size)
+        shape = mechanism.batch if free else self._shape(path, mechanism, mask, size, lone)
+        mask = None if mask is None else jnp.broadcast_to(mask, shape)
         key = jr.fold_in(self._key, code)
         site = Site(path, mechanism, mask, shape, key, self._time, None if free else self._follow, self._frame)
         self._frame.listed[path] = Listed(path, mechanism.kind, shape)
@@ -275,7 +314,7 @@ class Draw:
 
     def _natural(self, site: Site) -> Any:
         mechanism = site.mechanism
-        _check_shapes(site.path, mechanism, site.shape)
+        check_shapes(site.path, mechanism, site.shape)
         if isinstance(mechanism, d.Decision):
             inner = self._make(site.key, site.path, self._frame, follow=self._follow)
             value = mechanism.rule(mechanism.view, inner)
@@ -288,21 +327,21 @@ class Draw:
             flag = wrong.any()
             known = self._frame.faults.get(site.path)
             self._frame.faults[site.path] = flag if known is None else known | flag
-        return value if site.where is None else _masked(site.path, value, site.where)
+        return value if site.where is None else masked(site.path, value, site.where)
 
-    def _shape(self, path: str, mechanism: d.Mechanism, where: Array | None, size: Size) -> tuple[int, ...]:
-        _check_shapes(path, mechanism, mechanism.batch)
+    def _shape(self, path: str, mechanism: d.Mechanism, where: Array | None, size: Size, lone: bool) -> tuple[int, ...]:
+        check_shapes(path, mechanism, mechanism.batch)
         shapes = {"its parameters": mechanism.batch}
         if where is not None:
             shapes["where"] = where.shape
-        if size is not None and size != ():
-            shapes["size"] = (size,) if isinstance(size, int) else tuple(size)
         full = {label: shape for label, shape in shapes.items() if shape}
+        if size is not None:
+            full["size"] = tuple(size) if isinstance(size, (tuple, list)) else (operator.index(size),)
         if len(set(full.values())) > 1:
             listed = ", ".join(f"{label} {shape}" for label, shape in full.items())
             raise SiteError(f"site '{path}': shapes do not fit: {listed}; all must be the population's")
-        if not full:
-            if size is None:
+        if not any(full.values()):
+            if size is None and not lone:
                 raise SiteError(
                     f"site '{path}': every argument is a scalar, so one number would serve the whole population; "
                     "say size=agents for one each, or size=() for one in all"
@@ -317,32 +356,3 @@ class Draw:
                 "give a sub-population a draw of its own: draw.child('name')"
             )
         return shape
-
-
-def _check_shapes(path: str, mechanism: d.Mechanism, shape: tuple[int, ...]) -> None:
-    if isinstance(mechanism, (d.Decision, d.Subset, d.Permutation, d.Match)):
-        return
-    cut = 1 if isinstance(mechanism, d.Categorical) else 0
-    leaves: Sequence[Array] = jax.tree.leaves(mechanism)
-    for leaf in leaves:
-        batch = leaf.shape[: leaf.ndim - cut]
-        if batch not in ((), shape):
-            raise SiteError(
-                f"site '{path}' ({mechanism.kind}): parameters of shapes {[leaf.shape for leaf in leaves]} "
-                f"do not fit a population {shape}; each is a scalar or has the population's shape"
-            )
-
-
-def _masked(path: str, value: Any, where: Float[Array, "..."]) -> Any:
-    active: Bool[Array, "..."] = where > 0
-    if isinstance(value, Choice):
-        options = value.one_hot.shape[-1]
-        return Choice(value.one_hot * active[..., None], jnp.where(active, value.index, options))
-
-    def one(leaf: Array) -> Array:
-        leaf = jnp.asarray(leaf)
-        if leaf.shape[: where.ndim] != where.shape:
-            raise SiteError(f"site '{path}': a value of shape {leaf.shape} does not fit where {where.shape}")
-        return jnp.where(active.reshape(active.shape + (1,) * (leaf.ndim - active.ndim)), leaf, jnp.zeros_like(leaf))
-
-    return jax.tree.map(one, value, is_leaf=lambda leaf: isinstance(leaf, Choice))

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from .._errors import DomainError, ParameterError, UnknownParameterError, did_you_mean
@@ -43,6 +44,8 @@ class Parameter:
 
 def as_parameter(value: Any) -> Any:
     """A strong float32 array of what is given; what is no number (a placeholder of a tree operation) passes."""
+    if isinstance(value, (str, bytes, complex)):
+        raise ParameterError(f"a parameter holds numbers, not {value!r}")
     if isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic, jax.Array)):
         try:
             return jnp.asarray(value, dtype=jnp.float32)
@@ -100,7 +103,7 @@ class Model(Module):
 
 
 def _check(owner: str, name: str, domain: Domain, value: Any) -> None:
-    if isinstance(value, jax.core.Tracer) or not isinstance(value, (jax.Array, np.ndarray)):
+    if isinstance(value, Tracer) or not isinstance(value, (jax.Array, np.ndarray)):
         return
     if not domain.contains(np.asarray(value)):
         raise DomainError(f"{owner}.{name} = {np.asarray(value)} lies outside its domain {domain}")
@@ -156,6 +159,26 @@ def bind(module: M, values: Mapping[str, Any]) -> M:
         if shape != wanted:
             raise ParameterError(f"parameter '{name}' has shape {wanted}, the value given has {shape}")
         _check(type(module).__name__, name, known[name].domain, as_parameter(value))
+    return _replaced(module, values)
+
+
+def settled(module: M) -> M:
+    """The module with every parameter a strong float32 array in its domain again.
+
+    `equinox.tree_at` skips the converters and checks of the constructor; a Python float that it put in would compile
+    anew for each value. Verbs settle what they are given.
+    """
+    found = parameters(module)
+    for name, known in found.items():
+        _check(type(module).__name__, name, known.domain, as_parameter(known.value))
+    return _replaced(module, {name: known.value for name, known in found.items() if not _settled(known.value)})
+
+
+def _settled(value: Any) -> bool:
+    return isinstance(value, jax.Array) and value.dtype == jnp.float32 and not value.weak_type
+
+
+def _replaced(module: M, values: Mapping[str, Any]) -> M:
     if not values:
         return module
     names = list(values)

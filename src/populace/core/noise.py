@@ -33,14 +33,33 @@ class Noise(eqx.Module):
         return jax.vmap(lambda key: jr.bits(key, shape[1:], dtype=jnp.uint32))(keys)
 
     def uniform(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        """Float32 in (0, 1): multiples of 2^-31 near 0, so that events of probability 1e-9 are drawn right;
-        never 0, never 1, so that logarithms are finite and an event of probability 1 always happens."""
-        whole = (self.bits(shape) >> 1).astype(jnp.int32)
-        return jnp.minimum((whole.astype(jnp.float32) + 0.5) * _STEP, _BELOW_ONE)
+        """Float32 in (0, 1): odd multiples of 2^-32 near 0, so that events of probability 1e-9 are drawn right;
+        never 0, never 1, so that logarithms are finite and an event of probability 1 always happens.
+        """
+        return jnp.minimum((self._whole(shape).astype(jnp.float32) + 0.5) * _STEP, _BELOW_ONE)
+
+    def exponential(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        """Standard exponential numbers, -log u, as fine near 0 as far out."""
+        low, part = self._two_sided(shape)
+        return jnp.where(low, -jnp.log(part), -jnp.log1p(-part))
+
+    def normal(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        """Standard Gaussian numbers, the quantile of u: both tails reach 6.2."""
+        low, part = self._two_sided(shape)
+        return jax.scipy.special.ndtri(part) * jnp.where(low, 1.0, -1.0)
 
     def gumbel(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        """Standard Gumbel numbers, -log(-log u)."""
-        return -jnp.log(-jnp.log(self.uniform(shape)))
+        """Standard Gumbel numbers, -log(-log(1 - u)): fine in the upper tail, by which an unlikely option wins."""
+        return -jnp.log(-jnp.log1p(-self.uniform(shape)))
+
+    def _whole(self, shape: tuple[int, ...]) -> Int[Array, "..."]:
+        return (self.bits(shape) >> 1).astype(jnp.int32)
+
+    def _two_sided(self, shape: tuple[int, ...]) -> tuple[Array, Float[Array, "..."]]:
+        """Whether u is below one half, and its distance (0, 1/2] from the nearer end."""
+        whole = self._whole(shape)
+        low = whole < 2**30
+        return low, (jnp.where(low, whole, (2**31 - 1) - whole).astype(jnp.float32) + 0.5) * _STEP
 
 
 def as_float(value: Any) -> Float[Array, "..."]:

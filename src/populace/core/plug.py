@@ -17,7 +17,8 @@ from .._errors import SiteError
 from .choice import chosen
 from .distributions import Bernoulli, Binomial, Decision, Exponential, Geometric, Mechanism, Normal, Poisson
 from .policy import Policy
-from .site import Site
+from .shapes import masked
+from .site import Memory, Site
 
 Proceed: TypeAlias = Callable[[Site], Any]
 
@@ -75,7 +76,7 @@ class Override(Plug):
 
     site: str = eqx.field(static=True)
     value: Any = eqx.field(converter=lambda tree: jax.tree.map(jnp.asarray, tree))
-    window: Window = Window()
+    window: Window = eqx.field(default_factory=Window)
 
     def sites(self) -> tuple[str, ...]:
         return (self.site,)
@@ -90,9 +91,16 @@ class Override(Plug):
         reached = self.window.reaches(site)
         if site.where is not None:
             reached = reached & (site.where > 0)
+        self._note(site, reached)
         if jax.tree.structure(new) != jax.tree.structure(old):
             new = jax.tree.map(lambda leaf: new, old)
         return _select(reached, new, old)
+
+    def _note(self, site: Site, reached: Array) -> None:
+        """Whoever is overridden did not act by its policy."""
+        noted = site.frame.tape.get(site.path)
+        if isinstance(noted, dict) and "acting" in noted:
+            site.emit({"acting": jnp.where(reached, 0.0, noted["acting"])})
 
 
 class Scale(Plug):
@@ -100,7 +108,7 @@ class Scale(Plug):
 
     site: str = eqx.field(static=True)
     factor: Float[Array, "..."] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32))
-    window: Window = Window()
+    window: Window = eqx.field(default_factory=Window)
 
     def sites(self) -> tuple[str, ...]:
         return (self.site,)
@@ -108,6 +116,10 @@ class Scale(Plug):
     def around(self, site: Site, proceed: Proceed) -> Any:
         if site.path != self.site:
             return proceed(site)
+        if self.factor.shape not in ((), site.shape):
+            raise SiteError(
+                f"Scale at site '{site.path}': `factor` has shape {self.factor.shape}, the population {site.shape}"
+            )
         factor = jnp.where(self.window.reaches(site), self.factor, 1.0)
         return proceed(site.with_mechanism(_scaled(site, factor)))
 
@@ -138,7 +150,7 @@ class Replace(Plug):
     """
 
     site: str = eqx.field(static=True)
-    rule: Callable[..., Any] = eqx.field(static=True)
+    rule: Callable[..., Any]
 
     def sites(self) -> tuple[str, ...]:
         return (self.site,)
@@ -172,6 +184,8 @@ class Deciding(Plug):
             return proceed(site)
         if not isinstance(site.mechanism, Decision):
             raise SiteError(f"site '{site.path}' is of kind {site.mechanism.kind}: a policy stands only at a decision")
+        if not site.shape:
+            raise SiteError(f"site '{site.path}': a policy decides for agents, on the leading axis of the view")
         agents = site.shape[0]
         acting = site.mask() if self.who is None else site.mask() * self.who
         before = self._memory(site, agents)
@@ -182,11 +196,13 @@ class Deciding(Plug):
         act = eqx.filter_vmap(lambda p, v, m, k: p.act(v, m, k), in_axes=(of_policy, 0, 0, 0))(
             self.policy, site.mechanism.view, before, keys
         )
-        fresh = self._fresh(agents)
-        site.frame.memory_after[site.path] = _select(acting > 0, act.memory, fresh)
+        after = _select(acting > 0, act.memory, self._fresh(agents))
+        site.frame.memory_after[site.path] = Memory(jnp.array(True), after)
         action = act.action
         if self.who is not None:
             action = _select(acting > 0, action, proceed(site))
+        elif site.where is not None:
+            action = masked(site.path, action, acting)
         site.emit({"view": site.mechanism.view, "action": action, "info": act.info, "acting": acting})
         return action
 
@@ -200,11 +216,15 @@ class Deciding(Plug):
         fresh = self._fresh(agents)
         if site.frame.memory is None or site.path not in site.frame.memory:
             return fresh
-        return _select(jnp.asarray(site.frame.first), fresh, site.frame.memory[site.path])
+        kept = site.frame.memory[site.path]
+        return _select(kept.started, kept.tree, fresh)
 
 
 class Record(Plug):
-    """Puts sites on the tape: value, mask and the mechanism's parameters. No names: every site."""
+    """Puts sites on the tape: value, mask, and the mechanism's parameters (of a decision, what the agents saw).
+
+    No names: every site.
+    """
 
     paths: tuple[str, ...] = eqx.field(static=True, default=())
 
@@ -213,8 +233,10 @@ class Record(Plug):
 
     def around(self, site: Site, proceed: Proceed) -> Any:
         value = proceed(site)
-        if (not self.paths or site.path in self.paths) and not site.decides:
-            site.emit({"value": value, "where": site.mask(), "mechanism": site.mechanism})
+        if not self.paths or site.path in self.paths:
+            decision = site.mechanism if isinstance(site.mechanism, Decision) else None
+            seen = {"mechanism": site.mechanism} if decision is None else {"view": decision.view}
+            site.emit({"value": value, "where": site.mask(), **seen})
         return value
 
 

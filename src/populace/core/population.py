@@ -4,6 +4,7 @@ Arrays never change shape; an `alive` mask says which slots are used. The k-th n
 time linear in the capacity. What does not fit is counted and becomes an error that names the capacity to use.
 """
 
+import dataclasses
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -21,8 +22,9 @@ class Population(eqx.Module):
     """Base for a population with births and deaths: subclass it and add per-agent arrays (agents, ...).
 
     `alive` (agents,) float32 0/1; `identity` (agents,) int32, never used twice, so that random numbers can follow an
-    agent (`draw.child("wolves", follow=wolves.identity)`); `born`: how many agents there have ever been; `needed`:
-    the largest number of agents that wanted to live at once.
+    agent (`draw.child("wolves", follow=wolves.identity)`), -1 in a slot that was never used; `born`: how many agents
+    there have ever been; `needed`: the largest number of agents that wanted to live at once. None of it hangs on the
+    capacity, as long as there is room.
     """
 
     alive: Float[Array, " agents"]
@@ -36,6 +38,9 @@ class Population(eqx.Module):
         return self.alive.shape[0]
 
 
+_BASE = frozenset(field.name for field in dataclasses.fields(Population))
+
+
 def founders(count: int | Array, capacity: int) -> dict[str, Array]:
     """The base fields of a population whose first `count` slots are alive; for use in `init`:
 
@@ -44,7 +49,7 @@ def founders(count: int | Array, capacity: int) -> dict[str, Array]:
     slots = jnp.arange(capacity, dtype=jnp.int32)
     count = jnp.asarray(count, jnp.int32)
     alive = (slots < count).astype(jnp.float32)
-    return {"alive": alive, "identity": slots, "born": jnp.maximum(count, jnp.int32(capacity)), "needed": count}
+    return {"alive": alive, "identity": jnp.where(slots < count, slots, -1), "born": count, "needed": count}
 
 
 def deaths(population: P, where: Float[Array, " agents"] | Bool[Array, " agents"]) -> P:
@@ -67,8 +72,10 @@ def births(population: P, newborn: P, where: Float[Array, " candidates"] | Bool[
     rank = jnp.cumsum(born) - 1
     total, room = born.sum(), free.sum()
     order = jnp.cumsum(free) - 1
-    by_rank = jnp.zeros(born.shape[0] + 1, jnp.int32).at[jnp.where(born, rank, born.shape[0])].set(
-        jnp.arange(born.shape[0], dtype=jnp.int32)
+    by_rank = (
+        jnp.zeros(born.shape[0] + 1, jnp.int32)
+        .at[jnp.where(born, rank, born.shape[0])]
+        .set(jnp.arange(born.shape[0], dtype=jnp.int32))
     )
     taken = free & (order < total)
     source = by_rank[jnp.clip(order, 0, born.shape[0] - 1)]
@@ -77,17 +84,18 @@ def births(population: P, newborn: P, where: Float[Array, " candidates"] | Bool[
         mask = taken.reshape(taken.shape + (1,) * (old.ndim - 1))
         return jnp.where(mask, new[source].astype(old.dtype), old)
 
-    base = set(Population.__dataclass_fields__)
     fields: dict[str, Any] = {}
-    for name in type(population).__dataclass_fields__:
-        if name not in base:
-            fields[name] = jax.tree.map(place, getattr(population, name), getattr(newborn, name))
+    for field in dataclasses.fields(population):
+        if field.name not in _BASE and not field.metadata.get("static", False):
+            fields[field.name] = jax.tree.map(place, getattr(population, field.name), getattr(newborn, field.name))
     fields["alive"] = jnp.where(taken, wanted[source], population.alive)
     fields["identity"] = jnp.where(taken, population.born + order.astype(jnp.int32), population.identity)
     fields["born"] = population.born + total.astype(jnp.int32)
     living = population.capacity - room.astype(jnp.int32)
     fields["needed"] = jnp.maximum(population.needed, living + total.astype(jnp.int32))
-    return type(population)(**fields)
+    return eqx.tree_at(
+        lambda p: [getattr(p, name) for name in fields], population, list(fields.values()), is_leaf=lambda x: x is None
+    )
 
 
 def overflow(state: State) -> list[tuple[str, int]]:

@@ -77,6 +77,10 @@ class AtTimes(_Rows):
 
     at: tuple[int, ...] = eqx.field(static=True, converter=lambda times: tuple(sorted({int(t) for t in times})))
 
+    def __check_init__(self) -> None:
+        if not self.at or self.at[0] < 1:
+            raise ModelError(f"AtTimes({list(self.at)}): observations are made after steps 1, 2, ...")
+
     def times(self, first: int, steps: int) -> np.ndarray:
         return np.array([t for t in self.at if first <= t < first + steps], dtype=np.int64)
 
@@ -85,7 +89,7 @@ class Last(Recording):
     """The last observation only (one row)."""
 
     def start(self, observation: Any) -> Any:
-        return observation
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), observation)
 
     def emit(self, carry: Any, time: Int[Array, ""], observation: Any) -> tuple[Any, Any]:
         return observation, None
@@ -133,21 +137,26 @@ def time_mean(after: int = 0) -> Reduced:
 
 class _MeanStart(eqx.Module):
     def __call__(self, observation: Any) -> Any:
-        return jnp.float32(0.0), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), observation)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), observation)
+        return jnp.int32(0), zeros, zeros
 
 
 class _MeanUpdate(eqx.Module):
+    """Adds (x - mean) / count to the mean; what rounding added too much (Kahan) is taken off the next time."""
+
     after: int = eqx.field(static=True)
 
     def __call__(self, carry: Any, time: Int[Array, ""], observation: Any) -> Any:
-        count, mean = carry
+        count, mean, excess = carry
         seen = time > self.after
         count = count + seen
-        step = jnp.where(seen, 1.0 / jnp.maximum(count, 1.0), 0.0)
-        return count, jax.tree.map(lambda m, x: m + (x - m) * step, mean, observation)
+        step = jnp.where(seen, 1.0 / jnp.maximum(count, 1), 0.0)
+        change = jax.tree.map(lambda m, e, x: jnp.where(seen, (x - m + e) * step, 0.0) - e, mean, excess, observation)
+        after = jax.tree.map(lambda m, c: m + c, mean, change)
+        return count, after, jax.tree.map(lambda a, m, c: (a - m) - c, after, mean, change)
 
 
 class _MeanResult(eqx.Module):
     def __call__(self, carry: Any) -> Any:
-        count, mean = carry
+        count, mean, _ = carry
         return jax.tree.map(lambda m: jnp.where(count > 0, m, jnp.nan), mean)

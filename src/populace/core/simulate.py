@@ -1,5 +1,6 @@
 """The one driver of time: `init`, then `step` and `observe` in a scan, in stretches that can be stopped and resumed."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +15,19 @@ from .._errors import CapacityError, FaultError, ModelError, StateError, Unknown
 from .._results import Result, Section, Table
 from .._types import Key, State
 from .draw import Draw
-from .model import Model
+from .model import Model, settled
 from .plug import Plug
 from .population import overflow
 from .record import EveryStep, Recording
-from .site import Frame
+from .site import Frame, Memory
 
 NEVER = 2**31 - 1
 
 
 class Snapshot(eqx.Module):
     """A run at rest: all that is needed to go on. Continued with the same key it goes on bit for bit as if it had
-    never stopped; with another key it is a fork."""
+    never stopped; with another key it is a fork.
+    """
 
     state: State
     memory: dict[str, Any]
@@ -48,6 +50,8 @@ class Run(Result):
     tape: dict[str, Any]
 
     def sections(self) -> tuple[Section, ...]:
+        if not len(self.times):
+            return (Section("Run", text=("Nothing was recorded in these steps.",)),)
         rows = []
         for name, series in self.observations.items():
             flat = np.asarray(series, np.float64).reshape(len(self.times), -1).sum(-1)
@@ -57,7 +61,7 @@ class Run(Result):
         return (Section("Run", tables=(table,)),)
 
     def record(self) -> dict[str, Any]:
-        series = {name: np.asarray(values).tolist() for name, values in self.observations.items()}
+        series = {name: _plain(np.asarray(values).tolist()) for name, values in self.observations.items()}
         return {"times": self.times.tolist(), "observations": series, "faults": self.faults}
 
     def to_xarray(self) -> Any:
@@ -69,6 +73,13 @@ class Run(Result):
             for name, values in self.observations.items()
         }
         return xr.Dataset(arrays, coords={"time": self.times})
+
+
+def _plain(values: Any) -> Any:
+    """Nested lists with None for what is not finite, which JSON cannot say."""
+    if isinstance(values, list):
+        return [_plain(value) for value in values]
+    return values if np.isfinite(values) else None
 
 
 def simulate(
@@ -91,7 +102,7 @@ def simulate(
     - `steps`: how many steps; observations are made after each.
     - `record`: what to keep of the observations.
     - `plugs`: what stands around sites (interventions, policies, recorders); the first has the last word.
-    - `start`: go on from the snapshot of an earlier run instead of from `init`.
+    - `start`: go on from the snapshot of an earlier run instead of from `init`; the plugs may be others (a fork).
     - `chunk`: compile and run this many steps at a time (memory of the kept rows, not of the result, is bounded by it).
     - `throw`: raise on a fault or an overflow; otherwise they are data on the run.
 
@@ -100,12 +111,14 @@ def simulate(
     **Raises:** `SiteError`, `UnknownSiteError`, `StateError` when the model is traced; `FaultError`, `CapacityError`
     after the run.
     """
-    if steps < 1:
-        raise ModelError(f"steps is {steps}: a run takes at least one step")
-    here, flags = _begin(model, key, plugs) if start is None else (start, {})
+    if steps < 1 or (chunk is not None and chunk < 1):
+        raise ModelError(f"a run takes at least one step, and a chunk too: not steps={steps}, chunk={chunk}")
+    model = settled(model)
+    here, flags = _begin(model, key, plugs) if start is None else (_ready(model, key, start, plugs), {})
     faults = {path: 0 for path, wrong in flags.items() if bool(wrong)}
     first = int(here.time) + 1
-    carry, rows, times, tapes = None, [], [], []
+    carry = None if chunk is None else _first_carry(model, here, record)
+    rows, times, tapes = [], [], []
     done = 0
     while done < steps:
         n = min(chunk or steps, steps - done)
@@ -140,7 +153,7 @@ def raise_for(run: Run) -> None:
 
 def begin(model: Model, key: Key, plugs: tuple[Plug, ...] = ()) -> Snapshot:
     """The state at time 0, before any step."""
-    return _begin(model, key, plugs)[0]
+    return _begin(settled(model), key, plugs)[0]
 
 
 @eqx.filter_jit
@@ -151,21 +164,51 @@ def _begin(model: Model, key: Key, plugs: tuple[Plug, ...]) -> tuple[Snapshot, d
 def initial(model: Model, key: Key, plugs: tuple[Plug, ...]) -> tuple[Snapshot, dict[str, Array]]:
     """`begin` inside a trace, with the faults of `init`. Discovers what memory the policies carry."""
     frame = Frame()
+    state = first_state(model, key, plugs, frame)
+    memory = _discover(model, key, state, plugs, set(frame.listed)) if plugs else {}
+    return Snapshot(state, memory, jnp.int32(0)), frame.faults
+
+
+def first_state(model: Model, key: Key, plugs: tuple[Plug, ...], frame: Frame) -> State:
+    """What `init` makes, as strong arrays."""
     draw = Draw(jr.fold_in(key, 0), 0, plugs=plugs, frame=frame)
     state = jax.tree.map(_strong, model.init(draw))
     draw.close()
-    listed = set(frame.listed)
+    return state
 
-    def discover(state: State) -> dict[str, Any]:
-        inner = Frame()
-        _step(model, jr.fold_in(key, 1), jnp.int32(1), state, plugs, inner)
-        listed.update(inner.listed)
-        return inner.memory_after
 
-    shapes = jax.eval_shape(discover, state) if plugs else {}
+def _discover(model: Model, key: Key, state: State, plugs: tuple[Plug, ...], listed: set[str]) -> dict[str, Memory]:
+    """What the plugs remember from step to step, not started. `listed`: the sites of `init`."""
+
+    def once(state: State) -> dict[str, Memory]:
+        frame = Frame()
+        next_state(model, jr.fold_in(key, 1), jnp.int32(1), state, plugs, frame)
+        listed.update(frame.listed)
+        return frame.memory_after
+
+    shapes = jax.eval_shape(once, state)
     _check_known(plugs, listed)
-    memory = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return Snapshot(state, memory, jnp.int32(0)), frame.faults
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+@eqx.filter_jit
+def _ready(model: Model, key: Key, start: Snapshot, plugs: tuple[Plug, ...]) -> Snapshot:
+    """A snapshot with the memory that these plugs need: its own where it fits, else memory that starts anew."""
+    if not plugs:
+        return Snapshot(start.state, {}, start.time)
+    frame = Frame()
+    jax.eval_shape(lambda: first_state(model, key, plugs, frame))
+    needed = _discover(model, key, start.state, plugs, set(frame.listed))
+    same = {path for path, fresh in needed.items() if path in start.memory and _alike(fresh, start.memory[path])}
+    memory = {path: start.memory[path] if path in same else fresh for path, fresh in needed.items()}
+    return Snapshot(start.state, memory, start.time)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if jax.tree.structure(one) != jax.tree.structure(other):
+        return False
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
 
 def _check_known(plugs: tuple[Plug, ...], listed: set[str]) -> None:
@@ -182,7 +225,8 @@ def _strong(leaf: Any) -> Array:
     return jax.lax.convert_element_type(leaf, leaf.dtype)
 
 
-def _step(model: Model, key: Key, time: Array, state: State, plugs: tuple[Plug, ...], frame: Frame) -> State:
+def next_state(model: Model, key: Key, time: Array, state: State, plugs: tuple[Plug, ...], frame: Frame) -> State:
+    """The state after a step, checked to be shaped as it was."""
     draw = Draw(key, time, plugs=plugs, frame=frame)
     after = model.step(draw, state)
     draw.close()
@@ -190,7 +234,6 @@ def _step(model: Model, key: Key, time: Array, state: State, plugs: tuple[Plug, 
 
 
 def _same(owner: str, before: State, after: State) -> State:
-    """The state after a step, checked to be shaped as it was."""
     if jax.tree.structure(before) != jax.tree.structure(after):
         raise StateError(
             f"{owner}.step returns another structure than it was given: "
@@ -199,7 +242,8 @@ def _same(owner: str, before: State, after: State) -> State:
 
     def one(path: Any, old: Array, new: Any) -> Array:
         new = jnp.asarray(new)
-        if new.shape != old.shape or (new.dtype != old.dtype and not new.weak_type):
+        fits = new.dtype == old.dtype or (new.weak_type and jnp.result_type(old, new) == old.dtype)
+        if new.shape != old.shape or not fits:
             raise StateError(
                 f"{owner}.step changes state{jax.tree_util.keystr(path)} from {old.dtype}{list(old.shape)} "
                 f"to {new.dtype}{list(new.shape)}: make `init` and `step` agree (cast with .astype)"
@@ -217,19 +261,27 @@ def advance(
     This is the only scan over time.
     """
     if carry is None:
-        carry = jax.tree.map(_strong, record.start(jax.eval_shape(model.observe, here.state)))
+        carry = start_recording(model, here, record)
 
     def one(loop: tuple[State, Any, Any], time: Array) -> Any:
         state, memory, carry = loop
-        frame = Frame(memory=memory, first=time == 1)
-        state = _step(model, jr.fold_in(key, time), time, state, plugs, frame)
+        frame = Frame(memory=memory)
+        state = next_state(model, jr.fold_in(key, time), time, state, plugs, frame)
         carry, row = record.emit(carry, time, model.observe(state))
         return (state, {**memory, **frame.memory_after}, carry), (row, frame.tape, frame.faults)
 
     times = here.time + 1 + jnp.arange(steps, dtype=jnp.int32)
     (state, memory, carry), (rows, tape, flags) = jax.lax.scan(one, (here.state, here.memory, carry), times)
-    faults = {path: jnp.where(wrong, times, NEVER).min() for path, wrong in flags.items()}
+    faults = OrderedDict((path, jnp.where(wrong, times, NEVER).min()) for path, wrong in flags.items())
     return Snapshot(state, memory, times[-1]), carry, rows, tape, faults
+
+
+def start_recording(model: Model, here: Snapshot, record: Recording) -> Any:
+    """The recording's carry before the first step."""
+    return jax.tree.map(_strong, record.start(jax.eval_shape(model.observe, here.state)))
+
+
+_first_carry = eqx.filter_jit(start_recording)
 
 
 @eqx.filter_jit
@@ -237,27 +289,3 @@ def _stretch(
     model: Model, key: Key, here: Snapshot, carry: Any, record: Recording, plugs: tuple[Plug, ...], steps: int
 ) -> tuple[Snapshot, Any, Any, dict[str, Any], dict[str, Array]]:
     return advance(model, key, here, plugs, carry, record, steps)
-
-
-@dataclass(frozen=True)
-class Sites(Result):
-    """A model's sites, in the order in which they are drawn."""
-
-    model: str
-    rows: tuple[tuple[str, str, str, tuple[int, ...], int, str], ...]
-
-    def __str__(self) -> str:
-        lines = [f"sites of {self.model}"]
-        for phase, path, kind, shape, repeats, note in self.rows:
-            times = f" x {repeats}" if repeats > 1 else ""
-            lines.append(f"  {phase:<5} {path:<24} {kind:<12} {shape}{times}{'  ' + note if note else ''}")
-        return "\n".join(lines)
-
-    def sections(self) -> tuple[Section, ...]:
-        columns = ("when", "site", "kind", "population", "draws a step", "gradient")
-        rows = tuple((when, path, kind, str(shape), n, note) for when, path, kind, shape, n, note in self.rows)
-        return (Section(f"Sites of {self.model}", tables=(Table("Sites", columns, rows),)),)
-
-    def record(self) -> dict[str, Any]:
-        keys = ("when", "site", "kind", "population", "repeats", "gradient")
-        return {"model": self.model, "sites": [dict(zip(keys, (*r[:3], list(r[3]), *r[4:]), strict=True)) for r in self.rows]}

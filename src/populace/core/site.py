@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+from collections import OrderedDict
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -17,15 +19,24 @@ class Frame:
     """What the sites of one trace share: notes going out, values and memory coming in.
 
     A loop's body has a frame of its own, whose `tape`, `faults` and `memory_after` the loop hands on.
+    `faults` is in the order of the calls: of several at one step the first is the cause.
     """
 
     given: dict[str, Any] = dataclasses.field(default_factory=dict)
-    memory: dict[str, Any] | None = None
-    first: Bool[Array, ""] | bool = True
+    memory: dict[str, "Memory"] | None = None
     tape: dict[str, Any] = dataclasses.field(default_factory=dict)
-    faults: dict[str, Bool[Array, ""]] = dataclasses.field(default_factory=dict)
-    memory_after: dict[str, Any] = dataclasses.field(default_factory=dict)
+    faults: OrderedDict[str, Bool[Array, ""]] = dataclasses.field(default_factory=OrderedDict)
+    memory_after: dict[str, "Memory"] = dataclasses.field(default_factory=dict)
     listed: dict[str, "Listed"] = dataclasses.field(default_factory=dict)
+
+
+class Memory(eqx.Module):
+    """What a policy at a site remembers of its agents; zeros until `started`, so that it can be carried from the
+    beginning, or from a fork at which the policy was plugged in.
+    """
+
+    started: Bool[Array, ""]
+    tree: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +72,13 @@ class Site:
         return dataclasses.replace(self, mechanism=mechanism)
 
     def emit(self, value: Any) -> None:
-        """Put a tree of arrays on the tape under this site's path; loops stack it along a leading axis."""
+        """Put a tree of arrays on the tape under this site's path; loops stack it along a leading axis.
+
+        Notes that are dictionaries add to each other, so that several plugs may write about one site.
+        """
+        known = self.frame.tape.get(self.path)
+        if isinstance(known, dict) and isinstance(value, dict):
+            value = {**known, **value}
         self.frame.tape[self.path] = value
 
     @property

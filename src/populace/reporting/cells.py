@@ -85,11 +85,19 @@ def column(values: Sequence[Cell]) -> list[str]:
     sizes = [abs(float(value)) for value in values if value is not None]
     sizes = [size for size in sizes if math.isfinite(size) and size > 0]
     if not sizes or min(sizes) < _SMALL or max(sizes) >= _LARGE or max(sizes) / min(sizes) > _RATIO:
-        return [cell(value) for value in values]
-    decimals = max(_decimals(max(sizes)), 1 - _exponent(min(sizes)), 0)
+        return [_ragged(value) for value in values]
+    smallest = _exponent(min(sizes))
+    decimals = max(_decimals(max(sizes)), 1 - smallest, min(2 - smallest, 1), 0)
     decimals = _needed([value for value in values if value is not None], decimals)
     group = max(sizes) >= _GROUP_FROM
     return [_common(value, decimals, group) for value in values]
+
+
+def _ragged(value: Cell) -> str:
+    """A number of a column too wide for common decimals: all its digits, trailing zeros too."""
+    if value is None or value == 0 or not _SMALL <= abs(float(value)) < _LARGE:
+        return cell(value)
+    return fixed(float(value), _decimals(abs(float(value))))
 
 
 def _common(value: Cell, decimals: int, group: bool) -> str:

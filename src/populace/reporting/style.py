@@ -1,7 +1,9 @@
 """The look of every figure: one palette, one set of sizes, applied around a drawing and never globally."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 
@@ -29,10 +31,10 @@ PALETTE = ("#1f65ad", "#d98200", "#0f8570", "#8b4a9e", "#66503f", "#b0517f")
 """Series in order: told apart by the common kinds of colour blindness, and in grey by their order."""
 
 TEXT_SIZE = 8.5
-SMALL_SIZE = 7.5
+SMALL_SIZE = 8.0
 TITLE_SIZE = 9.5
 
-_RC: dict[str, object] = {
+_RC: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": TEXT_SIZE,
     "text.color": INK,
@@ -93,7 +95,9 @@ def styled(*, text_as_text: bool = False) -> Iterator[None]:
     **Arguments:** `text_as_text`: SVG files keep letters as text (for a page, which brings its own font) and not
     as outlines (for a file that stands alone).
     """
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A page's own font has the letters that the measuring font lacks; a picture shows a box, which is seen.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
         mpl.rcdefaults()
         mpl.rcParams.update(_RC | ({"svg.fonttype": "none"} if text_as_text else {}))
         yield

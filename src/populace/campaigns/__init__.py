@@ -1,0 +1,1 @@
+"""Floor 7: counterfactuals, manifests, and campaigns of runs."""

@@ -1,0 +1,205 @@
+"""Many runs of one model: keys times parameters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array
+
+from .._errors import CapacityError, FaultError, ModelError, ParameterError, UnknownParameterError, did_you_mean
+from .._results import Result, Section, Table
+from .._types import Key
+from . import executor
+from .model import Model, bind, parameters
+from .plug import Plug
+from .population import Population
+from .record import EveryStep, Recording
+from .reducers import Reducer
+from .simulate import NEVER, advance, initial
+
+
+class OneRun(eqx.Module):
+    """What one run is given besides key and parameters: model, plugs, steps and recording."""
+
+    model: Model
+    plugs: tuple[Plug, ...]
+    record: Recording
+    steps: int = eqx.field(static=True)
+
+
+class Outcome(eqx.Module):
+    """What one run returns inside a batch: observations, the first fault (step, `NEVER` for none) and room missing."""
+
+    observations: dict[str, Array]
+    fault: Array
+    needed: Array
+
+
+def one_run(shared: OneRun, one: tuple[Key, dict[str, Array]]) -> Outcome:
+    """One whole run inside a trace: bind, begin, advance, collect."""
+    key, values = one
+    model = bind(shared.model, values)
+    here, early = initial(model, key, shared.plugs)
+    here, carry, rows, _, late = advance(model, key, here, shared.plugs, None, shared.record, shared.steps)
+    kept = shared.record.finish(carry, [shared.record.collect(carry, rows, 1, shared.steps)])
+    at = [jnp.where(wrong, 0, NEVER) for wrong in early.values()] + list(late.values())
+    fault = jnp.stack(at).min() if at else jnp.int32(NEVER)
+    return Outcome(kept, fault, _room_missing(here.state))
+
+
+def _room_missing(state: Any) -> Array:
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Population))
+    short = [jnp.where(p.needed > p.capacity, p.needed, 0) for p in nodes if isinstance(p, Population)]
+    return jnp.stack(short).max() if short else jnp.int32(0)
+
+
+@dataclass(frozen=True)
+class Ensemble(Result):
+    """Runs of one model.
+
+    `observations`: name to (parameters, runs, times, ...), empty when reducers were given instead; `reduced`: reducer
+    name to observation name to (parameters, ...); `times` (times,); `parameters`: name to (parameters, ...);
+    `faulty` (parameters, runs): runs that met a fault or an overflow.
+    """
+
+    times: np.ndarray
+    parameters: dict[str, np.ndarray]
+    observations: dict[str, np.ndarray]
+    reduced: dict[str, dict[str, np.ndarray]]
+    faulty: np.ndarray
+
+    def sections(self) -> tuple[Section, ...]:
+        sets, runs = self.faulty.shape
+        rows = [("parameter sets", sets), ("runs each", runs), ("faulty runs", int(self.faulty.sum()))]
+        return (Section("Ensemble", tables=(Table("What was run", ("what", "number"), tuple(rows)),)),)
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "times": self.times.tolist(),
+            "parameters": {k: v.tolist() for k, v in self.parameters.items()},
+            "observations": {k: v.tolist() for k, v in self.observations.items()},
+            "reduced": {r: {k: v.tolist() for k, v in of.items()} for r, of in self.reduced.items()},
+            "faulty": int(self.faulty.sum()),
+        }
+
+    def to_xarray(self) -> Any:
+        """The observations as an `xarray.Dataset` over set, run and time."""
+        import xarray as xr
+
+        dims = ("set", "run", "time")
+        arrays = {k: ((*dims, *(f"{k}_{axis}" for axis in range(3, v.ndim))), v) for k, v in self.observations.items()}
+        return xr.Dataset(arrays, coords={"time": self.times})
+
+
+def ensemble(
+    model: Model,
+    key: Key,
+    steps: int,
+    *,
+    runs: int = 1,
+    parameters: Mapping[str, Any] | None = None,
+    record: Recording = EveryStep(),
+    plugs: tuple[Plug, ...] = (),
+    reducers: Sequence[Reducer] = (),
+    memory: int | None = None,
+    ticker: "executor.Ticker | None" = None,
+    throw: bool = True,
+) -> Ensemble:
+    """Run a model under `runs` keys at each of several parameter sets.
+
+    Every parameter set meets the same keys (common random numbers), so that differences between sets are paired.
+
+    **Arguments:**
+
+    - `runs`: how many keys; key `r` is `fold_in(key, r)`.
+    - `parameters`: name to (sets, ...); None for the model as it stands (one set).
+    - `reducers`: keep their summaries instead of every run.
+    - `memory`: bytes that results held on the device may take; a quarter of the free memory by default.
+    - `ticker`: a line of a progress display to advance by runs.
+    - `throw`: raise `FaultError` or `CapacityError` if any run met one; otherwise `faulty` marks them.
+
+    **Returns:** an `Ensemble`.
+    """
+    if runs < 1 or steps < 1:
+        raise ModelError(f"an ensemble takes at least one run and one step, not runs={runs}, steps={steps}")
+    values, sets = _sets(model, parameters)
+    keys = jax.vmap(lambda r: jr.fold_in(key, r))(jnp.arange(runs))
+    rows = (jnp.tile(keys, sets), {k: jnp.repeat(v, runs, axis=0) for k, v in values.items()})
+    shared = OneRun(model, plugs, record, steps)
+    first = jax.tree.map(lambda leaf: leaf[0], rows)
+    size = executor.chunk_size(one_run, shared, first, sets * runs, memory)
+    if reducers:
+        size = max(len(jax.local_devices()), min(size, -(-runs // len(jax.local_devices())) * len(jax.local_devices())))
+    kept, reduced, fault, needed = _collect(shared, rows, sets, runs, size, reducers, ticker)
+    if throw:
+        _raise_for(fault, needed)
+    faulty = ((fault != NEVER) | (needed > 0)).reshape(sets, runs)
+    return Ensemble(record.times(1, steps), {k: np.asarray(v) for k, v in values.items()}, kept, reduced, faulty)
+
+
+def _sets(model: Model, given: Mapping[str, Any] | None) -> tuple[dict[str, Array], int]:
+    known = parameters(model)
+    if not given:
+        return {}, 1
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownParameterError(f"no parameter '{name}'; {did_you_mean(name, list(known))}")
+        values[name] = jnp.asarray(value, jnp.float32)
+        shape = jnp.shape(known[name].value)
+        if values[name].shape[1:] != shape or values[name].ndim == 0:
+            raise ParameterError(f"parameters['{name}'] has shape {values[name].shape}, not (sets, *{shape})")
+        bad = [i for i, v in enumerate(np.asarray(values[name])) if not known[name].domain.contains(v)]
+        if bad:
+            raise ParameterError(f"parameters['{name}'][{bad[0]}] lies outside the domain {known[name].domain}")
+    counts = {v.shape[0] for v in values.values()}
+    if len(counts) > 1:
+        raise ParameterError(f"parameters give different numbers of sets: {sorted(counts)}")
+    return values, counts.pop()
+
+
+def _collect(
+    shared: OneRun,
+    rows: Any,
+    sets: int,
+    runs: int,
+    size: int,
+    reducers: Sequence[Reducer],
+    ticker: "executor.Ticker | None",
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], np.ndarray, np.ndarray]:
+    if not reducers:
+        parts = list(executor.chunks(one_run, shared, rows, size=size, progress=ticker))
+        out = executor.stack_rows(parts)
+        kept = {k: v.reshape(sets, runs, *v.shape[1:]) for k, v in out.observations.items()}
+        return kept, {}, out.fault, out.needed
+    faults, needs = [], []
+    summaries: dict[str, list[dict[str, np.ndarray]]] = {r.name: [] for r in reducers}
+    for s in range(sets):
+        states = [r.start() for r in reducers]
+        mine = jax.tree.map(lambda leaf: leaf[s * runs : (s + 1) * runs], rows)  # noqa: B023
+        for part in executor.chunks(one_run, shared, mine, size=size, progress=ticker):
+            states = [r.update(state, part.observations) for r, state in zip(reducers, states, strict=True)]
+            faults.append(part.fault)
+            needs.append(part.needed)
+        for r, state in zip(reducers, states, strict=True):
+            summaries[r.name].append(r.finish(state))
+    joined = {name: {k: np.stack([row[k] for row in rows_]) for k in rows_[0]} for name, rows_ in summaries.items()}
+    return {}, joined, np.concatenate(faults), np.concatenate(needs)
+
+
+def _raise_for(fault: np.ndarray, needed: np.ndarray) -> None:
+    broken = np.flatnonzero(fault != NEVER)
+    if broken.size:
+        raise FaultError(
+            f"{broken.size} of {fault.size} runs gave a site a number outside its domain (the first: run {broken[0]}, "
+            f"step {fault[broken[0]]}): run it alone with pop.simulate to see which site, or pass throw=False"
+        )
+    if needed.max(initial=0) > 0:
+        raise CapacityError(
+            f"{int((needed > 0).sum())} of {needed.size} runs outgrew their population: use capacity={int(needed.max())}"
+        )

@@ -1,0 +1,1 @@
+"""Floor 2: who meets whom, and how they trade."""

@@ -1,0 +1,1 @@
+"""Floor 2: what is to be explained: space, target, observation models, simulators and the problem."""

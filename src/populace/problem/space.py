@@ -1,0 +1,198 @@
+"""The space of parameters: what is not known, by name, and what is believed of it beforehand."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._errors import DomainError, SpaceError, did_you_mean
+from .._types import Key, Parameters
+from ..core.domain import Domain
+from ..core.model import Parameter
+from .prior import Prior
+
+
+@final
+class Space:
+    """Named parameters with priors, independent of each other.
+
+    `Space(beta=dist.LogUniform(0.01, 1.0))`, or, for dotted names, `Space({"household.beta": dist.Uniform(0, 1)})`.
+
+    A prior is a continuous numpyro distribution: a scalar, or an array (`dist.Uniform(0, 1).expand([3])`, a
+    multivariate normal). A batch maps each name to an array (n, *shape of its prior). All functions of batches are
+    plain JAX (float32, for `jit` and `grad`) with runs on the leading axis; d numbers in all, in the order of `labels`.
+
+    **Raises:** `SpaceError` for what is no such prior, or a name given twice.
+    """
+
+    def __init__(self, priors: Mapping[str, Any] | None = None, /, **named: Any):
+        dotted = dict(priors or {})
+        twice = sorted(dotted.keys() & named.keys())
+        if twice:
+            raise SpaceError(f"'{twice[0]}' is given two priors: keep one")
+        self._priors = {name: Prior(name, prior) for name, prior in {**dotted, **named}.items()}
+        if not self._priors:
+            raise SpaceError("a space has at least one parameter: Space(beta=numpyro.distributions.Uniform(0.0, 1.0))")
+        self._sample = jax.jit(self._sampled, static_argnums=1)
+        self._log_prob = jax.jit(partial(self._sum, Prior.log_prob))
+        self._log_jacobian = jax.jit(partial(self._sum, Prior.log_jacobian))
+        self._to_real = jax.jit(partial(self._columns, Prior.to_real))
+        self._cdf = jax.jit(partial(self._columns, Prior.cdf))
+        self._from_real = jax.jit(partial(self._each, Prior.from_real))
+        self._from_unit = jax.jit(partial(self._each, Prior.from_unit))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, as they were given."""
+        return tuple(self._priors)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter, () for a scalar."""
+        return {name: prior.shape for name, prior in self._priors.items()}
+
+    @property
+    def size(self) -> int:
+        """d: how many numbers in all."""
+        return sum(prior.size for prior in self._priors.values())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each number, (d,): `beta`, or `weights[0]`, `weights[1]`, ..."""
+        return tuple(label for prior in self._priors.values() for label in prior.labels)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of the priors' supports, (d,) each, float64, infinite where there is none."""
+        low = np.concatenate([prior.low.ravel() for prior in self._priors.values()])
+        return low, np.concatenate([prior.high.ravel() for prior in self._priors.values()])
+
+    def sample(self, key: Key, n: int) -> dict[str, Float[Array, "n ..."]]:
+        """N draws from the prior, strong float32, strictly inside its support.
+
+        A parameter's draws depend on the key and its own name only: adding another changes none.
+        """
+        return self._sample(key, int(n))
+
+    def log_prob(self, batch: Parameters) -> Float[Array, " n"]:
+        """The log-density of the prior; minus infinity outside its support."""
+        return self._log_prob(self._given(batch))
+
+    def flat(self, batch: Parameters) -> Float[Array, "n d"]:
+        """The batch as a matrix."""
+        return jnp.concatenate([value.reshape((value.shape[0], -1)) for value in self._given(batch).values()], axis=1)
+
+    def unflat(self, matrix: Float[Array, "n d"]) -> dict[str, Float[Array, "n ..."]]:
+        """The batch of a matrix: the inverse of `flat`."""
+        return self._each(lambda prior, part: part.reshape((part.shape[0], *prior.shape)), self._parts(matrix))
+
+    def to_real(self, batch: Parameters) -> Float[Array, "n d"]:
+        """The batch on the real line, number by number, without bounds.
+
+        Each prior's way is numpyro's bijection from its support, after taking back what the prior is a transform of
+        (a `LogUniform` goes by the logarithm). An end of a closed support is put at +-40; outside it is NaN.
+        """
+        return self._to_real(self._given(batch))
+
+    def from_real(self, real: Float[Array, "n d"]) -> dict[str, Float[Array, "n ..."]]:
+        """The inverse of `to_real`, strictly inside the support."""
+        return self._from_real(self._parts(real))
+
+    def log_jacobian(self, real: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """Log |det d from_real / d real|: add it to `log_prob` for the density on the real line."""
+        return self._log_jacobian(self._parts(real))
+
+    def cdf(self, batch: Parameters) -> Float[Array, "n d"]:
+        """Each number on its prior's probability scale, in [0, 1].
+
+        By numpyro's distribution function; where there is none (several dependent numbers, some rare families), by
+        the rank among 20,000 draws under a fixed key, whose error is at most 0.0035 (one standard error).
+        """
+        return self._cdf(self._given(batch))
+
+    def from_unit(self, unit: Float[Array, "n d"]) -> dict[str, Float[Array, "n ..."]]:
+        """The batch at given prior probabilities, the inverse of `cdf`: it turns a design on the unit cube into one
+        that follows the prior. Where numpyro has no quantiles, by interpolation in 20,000 draws.
+
+        **Raises:** `SpaceError` where numbers of one prior depend on each other.
+        """
+        return self._from_unit(self._parts(unit))
+
+    def check(self, parameters: Mapping[str, Parameter]) -> None:
+        """Whether the space fits a simulator's parameters; one that names none takes any.
+
+        **Raises:** `SpaceError` for an unknown name or another shape; `DomainError` where the prior's support leaves
+        the parameter's domain. An end that only the prior includes is no matter: no draw falls on it.
+        """
+        if not parameters:
+            return
+        for name, prior in self._priors.items():
+            if name not in parameters:
+                raise SpaceError(f"the simulator has no parameter '{name}'; {did_you_mean(name, list(parameters))}")
+            wanted = tuple(jnp.shape(parameters[name].value))
+            if prior.shape != wanted:
+                raise SpaceError(
+                    f"the prior of '{name}' has shape {prior.shape}, the parameter {wanted}: expand the prior, "
+                    f".expand({list(wanted)}), or give one number"
+                )
+            _check_domain(prior, parameters[name].domain)
+
+    def describe(self) -> dict[str, Any]:
+        """Each prior's family, shape and numbers, in order, as plain JSON: for a fingerprint."""
+        return {name: prior.describe() for name, prior in self._priors.items()}
+
+    # Inside
+
+    def _given(self, batch: Parameters) -> dict[str, Array]:
+        given = {}
+        for name, prior in self._priors.items():
+            if name not in batch:
+                raise SpaceError(f"the batch holds no '{name}'; {did_you_mean(name, list(batch))}")
+            value = jnp.asarray(batch[name], jnp.float32)
+            if value.shape[1:] != prior.shape or value.ndim == 0:
+                raise SpaceError(
+                    f"'{name}' has shape {value.shape} in the batch, not (n, {', '.join(map(str, prior.shape))})"
+                )
+            given[name] = value
+        return given
+
+    def _parts(self, matrix: Float[Array, "n d"]) -> dict[str, Array]:
+        matrix = jnp.asarray(matrix, jnp.float32)
+        if matrix.ndim != 2 or matrix.shape[1] != self.size:
+            raise SpaceError(
+                f"a matrix of shape {matrix.shape} is no batch of {self.size} numbers: give (n, {self.size})"
+            )
+        cuts = np.cumsum([prior.size for prior in self._priors.values()])[:-1]
+        return dict(zip(self._priors, jnp.split(matrix, cuts, axis=1), strict=True))
+
+    def _sampled(self, key: Key, n: int) -> dict[str, Array]:
+        return {name: prior.sample(key, n) for name, prior in self._priors.items()}
+
+    def _each(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> dict[str, Array]:
+        return {name: of(prior, values[name]) for name, prior in self._priors.items()}
+
+    def _sum(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> Array:
+        return jnp.stack(list(self._each(of, values).values())).sum(0)
+
+    def _columns(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> Array:
+        return jnp.concatenate(list(self._each(of, values).values()), axis=1)
+
+
+def _check_domain(prior: Prior, domain: Domain) -> None:
+    low, high = np.float32(prior.low.min()), np.float32(prior.high.max())
+    if low >= np.float32(domain.low) and high <= np.float32(domain.high):
+        return
+    if math.isinf(domain.high) and domain.low == 0:
+        mend = "take LogNormal, Gamma, LogUniform, or TruncatedNormal(..., low=0)"
+    elif math.isfinite(domain.low) and math.isfinite(domain.high):
+        ends = f"{domain.low:g}, {domain.high:g}"
+        mend = f"take Uniform({ends}), or TruncatedNormal(..., low=..., high=...) with these ends"
+    else:
+        mend = "truncate it: TruncatedNormal(..., low=..., high=...)"
+    raise DomainError(
+        f"the prior of '{prior.name}' reaches from {low:g} to {high:g}, outside the parameter's domain {domain}: {mend}"
+    )

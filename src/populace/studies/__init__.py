@@ -1,0 +1,1 @@
+"""Floor 9: real studies, one a file: its data, its problem, its questions."""

@@ -1,0 +1,1 @@
+"""Floor 9: public conformance suites, one an extension point."""

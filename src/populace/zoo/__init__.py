@@ -1,0 +1,1 @@
+"""Floor 3: published models, one a file."""

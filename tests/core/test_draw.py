@@ -1,0 +1,300 @@
+"""The draw: names make numbers. What a site gets hangs on the key, the time and its name, and on nothing else."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from populace.core.choice import Choice
+from populace.core.draw import Draw
+from populace.core.noise import Noise
+from populace.core.site import stable_hash
+
+KEY = jr.key(11)
+
+
+def draw(time: int = 1) -> Draw:
+    return Draw(jr.fold_in(KEY, time), time)
+
+
+def drawn(function: Callable[[Draw], Any], time: int = 1) -> Any:
+    """What `function(draw)` returns, compiled as a whole."""
+    return jax.jit(lambda key: function(Draw(jr.fold_in(key, time), time)))(KEY)
+
+
+CHANCE: dict[str, Callable[..., Any]] = {
+    "bernoulli": lambda d, **k: d.bernoulli("x", 0.4, **k),
+    "binomial": lambda d, **k: d.binomial("x", 7, 0.4, **k),
+    "poisson": lambda d, **k: d.poisson("x", 3.0, **k),
+    "geometric": lambda d, **k: d.geometric("x", 0.4, **k),
+    "exponential": lambda d, **k: d.exponential("x", 0.4, **k),
+    "normal": lambda d, **k: d.normal("x", **k),
+    "uniform": lambda d, **k: d.uniform("x", **k),
+}
+
+
+def equal(one: Any, other: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def test_a_number_is_folded_from_key_time_and_name():
+    noise = Noise(jr.fold_in(jr.fold_in(KEY, 3), stable_hash("infect")))
+    got = drawn(lambda d: d.bernoulli("infect", 0.25, size=50), time=3)
+    np.testing.assert_array_equal(got, (noise.uniform((50,)) < 0.25).astype(jnp.float32))
+
+
+def test_draws_are_what_they_were():
+    """Common across processes, machines and versions: a change here changes every recorded run."""
+    got = drawn(
+        lambda d: (
+            d.bernoulli("infect", 0.5, size=8),
+            d.poisson("births", 3.0, size=8),
+            d.categorical("move", jnp.zeros(5), size=8).index,
+            d.permutation("order", 8),
+            d.child("wolves").child(3).binomial("hunt", 9, 0.5, size=8),
+        )
+    )
+    assert [row.tolist() for row in got] == GOLDEN
+
+
+@pytest.mark.parametrize("kind", CHANCE)
+def test_numbers_are_float32_of_the_population(kind: str):
+    for asked, shape in ((5, (5,)), ((5, 2), (5, 2)), ((), ()), (np.int64(4), (4,))):
+        got = jax.eval_shape(lambda: CHANCE[kind](draw(), size=asked))
+        assert got.shape == shape and got.dtype == jnp.float32 and not got.weak_type
+
+
+def test_reordering_and_adding_sites_changes_nothing():
+    def other(d: Draw) -> Any:
+        d.poisson("new", 3.0, size=4)
+        d.child("more").uniform("a", size=9)
+        return d.normal("b", size=4), d.uniform("a", size=4)
+
+    one = drawn(lambda d: (d.uniform("a", size=4), d.normal("b", size=4)))
+    assert equal(one, drawn(other)[::-1])
+
+
+@pytest.mark.parametrize("kind", CHANCE)
+def test_capacity_changes_nothing(kind: str):
+    small, large = (drawn(lambda d, n=n: CHANCE[kind](d, size=n)) for n in (5, 64))
+    np.testing.assert_array_equal(small, large[:5])
+
+
+def test_capacity_changes_no_category():
+    small, large = (drawn(lambda d, n=n: d.categorical("x", jnp.zeros(3), size=n)) for n in (5, 64))
+    assert equal(small, jax.tree.map(lambda leaf: leaf[:5], large))
+
+
+def test_times_keys_names_children_and_turns_differ():
+    ways = [
+        lambda d: d.uniform("a", size=3),
+        lambda d: d.uniform("b", size=3),
+        lambda d: d.child("a").uniform("a", size=3),
+        lambda d: d.child(0).uniform("a", size=3),
+        lambda d: d.child(1).uniform("a", size=3),
+        lambda d: d.child("1").uniform("a", size=3),
+        lambda d: d.loop("a", 3, lambda e, i, c: c.at[i].set(e.uniform("a", size=3)), jnp.zeros((3, 3))),
+    ]
+    seen = [jnp.atleast_2d(drawn(way)) for way in ways] + [drawn(ways[0], time=2)[None]]
+    seen = jnp.concatenate([*seen, Draw(jr.fold_in(jr.key(12), 1)).uniform("a", size=3)[None]])
+    assert len(np.unique(seen)) == seen.size
+
+
+def test_time_is_the_step():
+    assert int(draw(7).time) == 7 and draw(7).time.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("kind", CHANCE)
+def test_where_masks(kind: str):
+    where = jnp.array([1.0, 0.0, 1.0, 0.0])
+    ways = ({"size": 4}, {"where": where}, {"where": where > 0})
+    free, masked, by_truth = drawn(lambda _: [CHANCE[kind](draw(), **way) for way in ways])
+    np.testing.assert_array_equal(masked, np.where(where > 0, free, 0.0))
+    np.testing.assert_array_equal(by_truth, masked)
+
+
+def test_where_masks_a_choice():
+    where = jnp.array([1.0, 0.0, 1.0])
+    choice = drawn(lambda d: d.categorical("x", jnp.zeros((3, 4)), where=where))
+    assert int(choice.index[1]) == 4 and (choice.one_hot[1] == 0).all()
+    assert choice.take(jnp.arange(1.0, 5.0))[1] == 0
+    assert float(choice.one_hot.sum()) == 2.0
+
+
+def test_where_masks_a_decision():
+    def rule(view: jax.Array, inner: Draw) -> Any:
+        return {"bid": view + 1, "side": inner.categorical("side", jnp.zeros(2), size=3), "both": jnp.ones((3, 2))}
+
+    action = drawn(lambda d: d.decide("trade", jnp.arange(3.0), rule, where=jnp.array([0, 1, 1])))
+    assert action["bid"].tolist() == [0.0, 2.0, 3.0]
+    assert action["both"].tolist() == [[0, 0], [1, 1], [1, 1]]
+    assert int(action["side"].index[0]) == 2
+
+
+@pytest.mark.parametrize("kind", CHANCE)
+def test_no_gradient_reaches_a_masked_parameter(kind: str):
+    call = {
+        "bernoulli": lambda d, x, w: d.bernoulli("x", x, where=w),
+        "binomial": lambda d, x, w: d.binomial("x", 3, x, where=w),
+        "poisson": lambda d, x, w: d.poisson("x", x, where=w),
+        "geometric": lambda d, x, w: d.geometric("x", x, where=w),
+        "exponential": lambda d, x, w: d.exponential("x", x, where=w),
+        "normal": lambda d, x, w: d.normal("x", x, x, where=w),
+        "uniform": lambda d, x, w: d.uniform("x", x, 2.0, where=w),
+    }[kind]
+
+    @jax.jit
+    @jax.grad
+    def gradient(x: jax.Array) -> jax.Array:
+        return call(draw(), x, jnp.array([1.0, 0.0, 0.0])).sum()
+
+    got = np.asarray(gradient(jnp.array([0.5, 0.0, jnp.nan])))
+    assert np.isfinite(got).all() and (got[1:] == 0).all()
+
+
+def test_parameters_may_be_shared_or_one_each():
+    rates = jnp.array([0.0, 1e-9, 5.0])
+    shapes = jax.eval_shape(
+        lambda: [
+            draw().poisson("x", rates),
+            draw().binomial("x", jnp.array([0, 1, 2]), 0.5),
+            draw().normal("x", 0.0, jnp.ones(3)),
+            draw().categorical("x", jnp.zeros((3, 2))).index,
+        ]
+    )
+    assert [leaf.shape for leaf in shapes] == [(3,)] * 4
+
+
+# Numbers that follow their agents
+
+
+def test_numbers_follow_agents_and_not_slots():
+    identity = jnp.array([7, 3, 12, 5])
+    order = np.array([2, 0, 3, 1])
+
+    @jax.jit
+    def all_kinds(ids: jax.Array) -> list[Any]:
+        return [call(draw().child("wolves", follow=ids), size=4) for call in CHANCE.values()]
+
+    for here, moved in zip(all_kinds(identity), all_kinds(identity[order]), strict=True):
+        np.testing.assert_array_equal(moved, here[order])
+
+
+def test_followed_choices_and_pairs():
+    identity = jnp.array([7, 3, 12, 5])
+    order = np.array([2, 0, 3, 1])
+
+    @jax.jit
+    def both(ids: jax.Array) -> Any:
+        here = draw().child("wolves", follow=ids)
+        return here.categorical("a", jnp.zeros((4, 3))), here.uniform("b", size=(4, 2))
+
+    assert equal(both(identity[order]), jax.tree.map(lambda leaf: leaf[order], both(identity)))
+
+
+def test_followed_numbers_do_not_hang_on_who_else_lives():
+    few = drawn(lambda d: d.child("wolves", follow=jnp.array([7, 3])).uniform("x", size=2))
+    many = drawn(lambda d: d.child("wolves", follow=jnp.array([1, 3, 9, 7])).uniform("x", size=4))
+    assert few.tolist() == [many[3], many[1]]
+
+
+def test_rules_and_loops_follow_too():
+    identity, order = jnp.array([7, 3, 12, 5]), np.array([2, 0, 3, 1])
+
+    @jax.jit
+    def both(ids: jax.Array) -> Any:
+        here = draw().child("wolves", follow=ids)
+        decided = here.decide("go", jnp.zeros(4), lambda view, inner: inner.uniform("x", size=4))
+        looped = here.loop("rounds", 2, lambda inner, i, carry: carry + inner.uniform("x", size=4), jnp.zeros(4))
+        return decided, looped
+
+    assert equal(both(identity[order]), jax.tree.map(lambda leaf: leaf[order], both(identity)))
+
+
+def test_one_number_for_all_is_allowed_to_a_following_draw():
+    one = drawn(lambda d: d.child("wolves", follow=jnp.array([7, 3])).uniform("x", size=()))
+    other = drawn(lambda d: d.child("wolves", follow=jnp.array([3, 7, 8])).uniform("x", size=()))
+    assert float(one) == float(other)
+
+
+# Structure
+
+
+def test_a_child_has_its_own_population():
+    here = draw()
+    assert here.uniform("x", size=3).shape == (3,)
+    assert here.child("others").uniform("x", size=5).shape == (5,)
+    assert here.loop("turns", 2, lambda d, i, c: c + d.uniform("x", size=7), jnp.zeros(7)).shape == (7,)
+
+
+def test_a_loop_is_a_loop():
+    def body(inner: Draw, i: jax.Array, carry: jax.Array) -> jax.Array:
+        return carry.at[i].add(inner.uniform("x", size=()))
+
+    looped, short, none = drawn(lambda _: [draw().loop("turns", n, body, jnp.zeros(4)) for n in (4, 2, 0)])
+    key = jr.fold_in(jr.fold_in(KEY, 1), stable_hash("turns"))
+    for i in range(4):
+        by_hand = Noise(jr.fold_in(jr.fold_in(key, i), stable_hash("x"))).uniform(())
+        assert float(looped[i]) == float(by_hand)
+    np.testing.assert_array_equal(short[:2], looped[:2])
+    assert (none == 0).all()
+
+
+def test_loops_nest_with_children():
+    def outer(d: Draw, i: jax.Array, carry: jax.Array) -> jax.Array:
+        return d.child("inside").loop("again", 3, lambda e, j, c: c.at[i, j].set(e.uniform("x", size=())), carry)
+
+    assert len(np.unique(drawn(lambda d: d.loop("turns", 2, outer, jnp.zeros((2, 3)))))) == 6
+
+
+def test_a_rule_draws_by_its_own_names():
+    """Its sites lie under the decision's, so that they clash with no other's."""
+
+    def rule(view: jax.Array, inner: Draw) -> jax.Array:
+        return inner.uniform("x", size=3)
+
+    here = draw()
+    outside = here.uniform("x", size=3)
+    assert not np.array_equal(outside, here.decide("go", jnp.zeros(3), rule))
+
+
+def test_a_choice_comes_back_as_one():
+    assert isinstance(draw().categorical("x", jnp.zeros((3, 2))), Choice)
+    assert isinstance(draw().match("x", jnp.zeros((3, 2))), Choice)
+
+
+def test_faulty_sees_what_was_drawn_so_far():
+    here = draw()
+    assert not bool(here.faulty())
+    here.bernoulli("fine", 0.5, size=2)
+    assert not bool(here.faulty())
+    here.child("others").bernoulli("wrong", jnp.nan, size=2)
+    assert bool(here.faulty())
+
+
+def test_compiled_draws_are_the_same():
+    def all_kinds(key: jax.Array) -> list[Any]:
+        return [call(Draw(key), size=9) for call in CHANCE.values()]
+
+    for one, other in zip(all_kinds(KEY), jax.jit(all_kinds)(KEY), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_every_public_method_says_what_it_does():
+    for name, member in inspect.getmembers(Draw):
+        if not name.startswith("_"):
+            assert inspect.getdoc(member), name
+
+
+GOLDEN = [
+    [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0],
+    [3.0, 5.0, 4.0, 7.0, 0.0, 4.0, 2.0, 2.0],
+    [1, 3, 2, 0, 2, 3, 4, 0],
+    [5, 4, 0, 6, 7, 3, 2, 1],
+    [6.0, 5.0, 7.0, 6.0, 4.0, 9.0, 3.0, 5.0],
+]
