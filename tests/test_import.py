@@ -6,7 +6,7 @@ import sys
 
 WATCH = """
 import logging, os, random, sys, warnings
-import equinox, jax, numpy as np, numpyro
+import equinox, jax, numpy as np, numpyro, rich.style
 
 def state():
     return {

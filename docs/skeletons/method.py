@@ -15,6 +15,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 import populace as pop
+from populace.problem.problem import Simulate
 
 
 # 1. The state is a tree of arrays whose structure never changes (shapes may). The loop writes it down after each
@@ -44,7 +45,7 @@ class Rejection(pop.Method):
     # 4. What to work out next. All chance comes from `key`, which belongs to the round.
     def ask(self, task, state, key):
         draw, run = jr.split(key)
-        return pop.Simulate(task.space.sample(draw, self.batch), jr.split(run, self.batch))
+        return Simulate(task.space.sample(draw, self.batch), jr.split(run, self.batch))
 
     # 5. Take the answer in. A run that could not be used is excluded and its moments are NaN.
     def tell(self, task, state, ask, answer):

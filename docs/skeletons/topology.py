@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import jax.random as jr
 
 import populace as pop
+from populace.interact.topology import per_agent
+from populace.testing.topologies import check_topology
 
 
 class Ring(pop.Topology):
@@ -17,9 +19,9 @@ class Ring(pop.Topology):
     # 1. The number of agents is static: it is a shape.
     size: int = eqx.field(static=True)
 
-    # 2. A @ values, for values (agents, ...). It is linear, and JAX differentiates it.
+    # 2. A @ values, for values (agents, ...). It is linear, and JAX differentiates it; `per_agent` checks the shape.
     def sum(self, values):
-        values = jnp.asarray(values, jnp.float32)
+        values = per_agent(values, self.size)
         return jnp.roll(values, 1, axis=0) + jnp.roll(values, -1, axis=0)
 
     # 3. The sum of ones.
@@ -34,34 +36,6 @@ class Ring(pop.Topology):
         return pop.Neighbour(index.astype(jnp.int32), jnp.ones(self.size))
 
 
-# 5. A model that uses it sees only the interface.
-class Meetings(pop.Model):
-    """Each agent meets one neighbour at each step; the state is whom."""
-
-    contacts: pop.Topology
-
-    def init(self, draw):
-        return jnp.zeros(self.contacts.size, jnp.int32)
-
-    def step(self, draw, partner):
-        return self.contacts.neighbour(draw, "partner").index
-
-    def observe(self, partner):
-        return {"partner": partner}
-
-
-# 6. The laws of the interface, on the matrix that the sums reveal.
-def obeys_the_laws(topology, steps=2_000, errors=5.0):
-    """`degree` is the sum of ones, no weight is negative, and partners are met in proportion to their weights."""
-    matrix = topology.sum(jnp.eye(topology.size))
-    degree = topology.degree()
-    assert (matrix >= 0).all()
-    assert jnp.allclose(degree, matrix.sum(axis=1))
-    partners = pop.simulate(Meetings(topology), jr.key(0), steps=steps).observations["partner"]
-    met = (partners[:, :, None] == jnp.arange(topology.size)).mean(axis=0)
-    wanted = matrix / degree[:, None]
-    assert (abs(met - wanted) <= errors * jnp.sqrt(wanted * (1 - wanted) / steps)).all()
-
-
 if __name__ == "__main__":
-    obeys_the_laws(Ring(20))
+    # 5. The laws of the interface: sums, derivatives, and partners met in proportion to their weights.
+    check_topology(Ring(20), jr.key(0))

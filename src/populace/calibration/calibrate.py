@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -13,7 +12,7 @@ from .._types import Key
 from ..core.executor import Ticker
 from ..core.progress import display
 from ..core.rounds import Finished, Method, rounds
-from ..problem.covariance import FromReplicates, Given
+from ..problem.covariance import shrunk
 from ..problem.problem import Problem
 from .estimates import Estimate
 from .fit import Fit
@@ -22,6 +21,7 @@ from .sequential_abc import SequentialABC
 _PILOT_SHARE = 0.2
 _REPLICATES = 500
 _OUTLIER = 3.5
+_FLOOR = 0.05
 
 
 def calibrate(
@@ -54,8 +54,7 @@ def calibrate(
     with display(progress) as shown:
         spent = 0
         if problem.target.covariance is None:
-            share = max(int(budget * _PILOT_SHARE), 1)
-            problem, spent = with_pilot_covariance(problem, keys["pilot"], share, where, shown)
+            problem, spent = with_pilot_covariance(problem, keys["pilot"], budget, where, shown)
         ticker = Ticker(shown, type(method).__name__, budget - spent)
         done = rounds(
             method,
@@ -105,32 +104,36 @@ def fitted(
 
 
 def with_pilot_covariance(
-    problem: Problem, key: Key, budget: int, folder: Path | None, shown: Progress | None
+    problem: Problem, key: Key, whole: int, folder: Path | None, shown: Progress | None
 ) -> tuple[Problem, int]:
-    """The problem with the covariance of its moments estimated at a pilot fit, and the calls that took.
+    """The problem with the covariance of its moments estimated at a pilot fit, and the calls that took: a fifth of the
+    `whole` budget, or what a pilot needs at least.
 
     Two passes, each a coarse fit and replicates at its centre. The first measures each moment by how far runs from the
     prior are from the data (root of the median square), so that none counts more than another for being small; the
     second by how it varies among the first's replicates.
     """
-    ticker = Ticker(shown, "pilot for the moments' covariance", budget)
-    scouts = max(200, budget // 10)
-    replicates = min(_REPLICATES, budget // 8)
-    particles = max(20 * problem.space.size, min(200, budget // 20))
-    fitting = (budget - scouts - 2 * replicates) // 2
-    if fitting < 3 * particles or replicates < 2 * len(problem.target.labels):
-        wanted = 10 * (4 * particles + 2 * max(_REPLICATES, 2 * len(problem.target.labels)))
+    least = 20 * problem.space.size
+    scouts = max(100, whole // 50)
+    replicates = int(np.clip(whole // 40, max(100, 2 * len(problem.target.labels)), _REPLICATES))
+    budget = max(int(_PILOT_SHARE * whole), scouts + 2 * (replicates + 3 * least))
+    if budget > 0.6 * whole:
         raise MethodError(
-            f"a fifth of the budget, {budget} calls, is too small for a pilot: raise the budget to about {wanted}, or give "
-            "the target a covariance"
+            f"a budget of {whole} calls leaves too little after the {budget} that it takes to estimate the moments' "
+            f"covariance: give at least {2 * budget}, or give the target a covariance"
         )
+    fitting = (budget - scouts - 2 * replicates) // 2
+    particles = int(np.clip(fitting // 8, least, 200))
+    ticker = Ticker(shown, "pilot for the moments' covariance", budget)
     scout_key, *passes = jr.split(key, 3)
     sample = problem.space.sample(scout_key, scouts)
     seen = problem.simulate(sample, jr.split(scout_key, scouts), ticker).moments
     around = problem.target.values
+    scale = spread(seen, around, problem.target.labels)
     calls = scouts
     for number, pass_key in enumerate(passes):
-        rough = _in_units_of(problem, seen, around)
+        units = scale if number == 0 else np.maximum(spread_or_zero(seen, around), _FLOOR * scale)
+        rough = _in_units(problem, units)
         fit_key, replicate_key = jr.split(pass_key)
         done = rounds(
             SequentialABC(particles=particles, adjust=False),
@@ -147,11 +150,27 @@ def with_pilot_covariance(
         around = np.nanmedian(seen, axis=0)
         calls += done.calls + replicates
     ticker.advance(budget - ticker.done)
-    tamed, share = winsorised(seen[np.isfinite(seen).all(1)])
-    covariance = FromReplicates(tamed)
-    clipped = f", {100 * share:.1f} % of values drawn in to {_OUTLIER} robust standard deviations" if share else ""
-    source = f"{covariance.source()} at a pilot fit{clipped}"
-    return problem.with_target(problem.target.with_covariance(covariance.matrix(problem.target), source)), calls
+    matrix, source = replicate_covariance(seen, scale)
+    return problem.with_target(problem.target.with_covariance(matrix, f"{source} at a pilot fit")), calls
+
+
+def replicate_covariance(moments: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, str]:
+    """The covariance (k, k) of replicates' moments (n, k), robust, and where it comes from in words.
+
+    A moment that is the same in all replicates gets a twentieth of `scale` (k,), what it varies by under the prior, for
+    its standard error: it is not known without error only because it did not vary in so many runs.
+    """
+    tamed, share = winsorised(moments[np.isfinite(moments).all(1)])
+    varies = np.ptp(tamed, axis=0) > 0
+    matrix = np.diag((_FLOOR * scale) ** 2)
+    inner, intensity = shrunk(tamed[:, varies])
+    matrix[np.ix_(varies, varies)] = inner
+    source = f"from {tamed.shape[0]} simulated replicates (shrinkage {intensity:.2g})"
+    if share:
+        source += f", {100 * share:.1f} % of values drawn in to {_OUTLIER} robust standard deviations,"
+    if not varies.all():
+        source += f", {int((~varies).sum())} moments that never varied given {_FLOOR:g} of their spread under the prior,"
+    return matrix, source
 
 
 def winsorised(moments: np.ndarray) -> tuple[np.ndarray, float]:
@@ -164,20 +183,27 @@ def winsorised(moments: np.ndarray) -> tuple[np.ndarray, float]:
     return tamed, float((tamed != moments).mean())
 
 
-def _in_units_of(problem: Problem, moments: np.ndarray, around: np.ndarray) -> Problem:
-    """The problem in units of the moments' robust spread around some values (1.4826 times the median absolute
-    deviation; the root mean square where that is 0), taken as independent."""
-    scale = 1.4826 * np.nanmedian(np.abs(moments - around), axis=0)
-    scale = np.where(scale > 0, scale, np.sqrt(np.nanmean((moments - around) ** 2, axis=0)))
+def spread(moments: np.ndarray, around: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """How far moments (n, k) lie from some values (k,): 1.4826 times the median absolute deviation, or the root mean
+    square where that is 0.
+
+    **Raises:** `TargetError` for a moment that never differs.
+    """
+    scale = spread_or_zero(moments, around)
     dead = np.flatnonzero(~(scale > 0))
     if dead.size:
-        raise TargetError(
-            f"'{problem.target.labels[dead[0]]}' is the same in every run: it can fit nothing; leave it out"
-        )
+        raise TargetError(f"'{labels[dead[0]]}' is the same in every run: it can fit nothing; leave it out")
+    return scale
+
+
+def spread_or_zero(moments: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """As `spread`, with 0 for a moment that never differs."""
+    gaps = np.abs(moments - around)
+    scale = 1.4826 * np.nanmedian(gaps, axis=0)
+    return np.where(scale > 0, scale, np.sqrt(np.nanmean(gaps**2, axis=0)))
+
+
+def _in_units(problem: Problem, scale: np.ndarray) -> Problem:
+    """The problem with moments taken as independent, with the given standard errors."""
     target = problem.target
-    return problem.with_target(target.with_covariance(Given(scale).matrix(target), "the spread of simulated moments"))
-
-
-def as_batch(problem: Problem, values: dict[str, float], runs: int) -> dict[str, jax.Array]:
-    """One parameter set, repeated for each of many runs."""
-    return {name: jnp.broadcast_to(jnp.asarray(v, jnp.float32), (runs, *np.shape(v))) for name, v in values.items()}
+    return problem.with_target(target.with_covariance(np.diag(scale**2), "the spread of simulated moments"))

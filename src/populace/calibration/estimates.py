@@ -1,7 +1,6 @@
 """What a method ends with: a weighted sample, or a point with its covariance."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax.random as jr
@@ -92,9 +91,3 @@ def weighted_covariance(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The covariance (d, d) of weighted rows (n, d), weights summing to 1, with the reliability correction."""
     centred = rows - weights @ rows
     return (centred * weights[:, None]).T @ centred / max(1.0 - float((weights**2).sum()), 1e-12)
-
-
-def finite(values: Any) -> np.ndarray:
-    """As float64, with what is not a finite number set to infinity (a distance that no run beats)."""
-    values = np.asarray(values, np.float64)
-    return np.where(np.isfinite(values), values, np.inf)

@@ -11,10 +11,7 @@ not tried where the data lie outside the cloud of the particles' runs, for there
 moved and at unmoved particles are compared, and the move is kept only if it does not lead away from the data.
 """
 
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -42,7 +39,8 @@ class Particles(eqx.Module):
     `real` (n, d), `log_weight` (n,), `moments` (n, k), `distance` (n,); `tolerance`: the largest distance kept;
     `accepted`: the share of the last proposals that got in; `phase`: 0 closing in, 1 the move is to be checked,
     2 done; `moved` (m, d) and `moved_moments` (m, k): checked particles; `gain`: how much nearer moved runs are, in
-    standard errors of the comparison; `left`: calls of the budget not yet spent.
+    standard errors of the comparison; `left`: calls of the budget not yet spent; `plan`: particles
+    and runs of the check.
     """
 
     real: np.ndarray
@@ -55,7 +53,18 @@ class Particles(eqx.Module):
     moved: np.ndarray
     gain: np.ndarray
     left: np.ndarray
+    plan: np.ndarray
     tally: Tally
+
+    @property
+    def count(self) -> int:
+        """How many particles are kept."""
+        return int(self.plan[0])
+
+    @property
+    def reserve(self) -> int:
+        """Runs put aside for the check of the adjustment."""
+        return int(self.plan[1])
 
 
 class SequentialABC(Method[Problem, Particles, Posterior]):
@@ -63,8 +72,8 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
 
     **Arguments:**
 
-    - `particles`: how many particles are kept. A first round draws twice as many from the prior; later ones propose
-      as many again.
+    - `particles`: how many particles are kept; None for a thirtieth of the budget, between 20 a parameter and 1000. A
+      first round draws twice as many from the prior; later ones propose as many again.
     - `stop`: end when less than this share of proposals gets in.
     - `distance`: how far a run is from the data; by default the root mean square gap of the fitted
       moments in standard errors.
@@ -72,20 +81,27 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
     - `check`: runs spent on that check, half of them at moved particles.
     """
 
-    particles: int = eqx.field(static=True, default=1000)
+    particles: int | None = eqx.field(static=True, default=None)
     stop: float = eqx.field(static=True, default=0.03)
     distance: Distance = eqx.field(default_factory=Standardised)
     adjust: bool = eqx.field(static=True, default=True)
     check: int = eqx.field(static=True, default=400)
 
     def start(self, task: Problem, key: Key, budget: int) -> Particles:
-        needed = 3 * self.particles + self._reserve()
-        if self.particles < 20 * task.space.size:
-            raise MethodError(
-                f"{self.particles} particles for {task.space.size} parameters: take at least {20 * task.space.size}"
-            )
+        least = 20 * task.space.size
+        count = self.particles or int(np.clip(budget // 30, least, 1000))
+        reserve = min(self.check, budget // 5) // 2 * 2 if self.adjust else 0
+        needed = 3 * count + reserve
+        if count < least:
+            raise MethodError(f"{count} particles for {task.space.size} parameters: take at least {least}")
         if budget < needed:
-            raise MethodError(f"a budget of {budget} calls is too small for {self.particles} particles: give {needed}")
+            raise MethodError(f"a budget of {budget} calls is too small for {count} particles: give {needed}")
+        if self.adjust:
+            if self.check < 20:
+                raise MethodError(
+                    f"check={self.check} runs cannot tell near from far: take 20 or more, or adjust=False"
+                )
+            _standard(task)
         d, k = task.space.size, len(task.target.labels)
         return Particles(
             np.zeros((0, d)),
@@ -98,6 +114,7 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
             np.zeros((0, d)),
             np.array(np.nan),
             np.array(budget),
+            np.array([count, reserve]),
             Tally.empty(),
         )
 
@@ -105,11 +122,11 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
         propose, simulate = jr.split(key)
         if int(state.phase) == 1:
             moved = self._moved(task, state)
-            half = self.check // 2
+            half = state.reserve // 2
             chosen = systematic(propose, _normal(state.log_weight), half)
             real = np.concatenate([moved[chosen], state.real[chosen]])
         elif state.real.shape[0] == 0:
-            real = np.asarray(task.space.to_real(task.space.sample(propose, 2 * self.particles)), np.float64)
+            real = np.asarray(task.space.to_real(task.space.sample(propose, 2 * state.count)), np.float64)
         else:
             real = self._propose(state, propose)
         return Simulate(task.space.from_real(jnp.asarray(real)), jr.split(simulate, real.shape[0]))
@@ -117,7 +134,7 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
     def _propose(self, state: Particles, key: Key) -> np.ndarray:
         pick, jitter = jr.split(key)
         weights = _normal(state.log_weight)
-        parents = state.real[systematic(pick, weights, self.particles)]
+        parents = state.real[systematic(pick, weights, state.count)]
         noise = np.asarray(jr.normal(jitter, parents.shape), np.float64)
         return parents + noise @ _kernel(state).T
 
@@ -140,15 +157,15 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
                 strict=True,
             )
         ]
-        kept = np.argsort(rows[3], kind="stable")[: self.particles]
+        kept = np.argsort(rows[3], kind="stable")[: state.count]
         if rows[3][kept[-1]] >= _FAR:
             raise MethodError(
                 f"only {int((rows[3] < _FAR).sum())} of {rows[3].size} runs from the prior can be used, and "
-                f"{self.particles} particles are wanted: {tally.sentence()}"
+                f"{state.count} particles are wanted: {tally.sentence()}"
             )
         accepted = 1.0 if first else float((kept >= state.real.shape[0]).mean())
         left = int(state.left) - distance.size
-        closing = accepted > self.stop and left >= self.particles + self._reserve()
+        closing = accepted > self.stop and left >= state.count + state.reserve
         after = Particles(
             *(row[kept] for row in rows),
             np.array(rows[3][kept].max()),
@@ -157,15 +174,13 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
             state.moved,
             state.gain,
             np.array(left),
+            state.plan,
             tally,
         )
         if closing:
             return after
         check = self.adjust and self._inside(task, after)
         return eqx.tree_at(lambda s: s.phase, after, np.array(1 if check else 2))
-
-    def _reserve(self) -> int:
-        return self.check if self.adjust else 0
 
     def _weigh(self, task: Problem, state: Particles, real: np.ndarray) -> np.ndarray:
         """Prior over proposal density, in logarithms, with mean 1 over the particles that the round started from.
@@ -201,29 +216,19 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
 
     def _moved(self, task: Problem, state: Particles) -> np.ndarray:
         """Particles moved along the local linear regression of parameters on moments, Epanechnikov weights."""
-        gaps = self._gaps(task, state)
+        gaps = _gaps(task, state)
         kernel = np.maximum(1.0 - (state.distance / (float(state.tolerance) * (1 + 1e-9) + 1e-300)) ** 2, 1e-6)
         root = np.sqrt(_normal(state.log_weight) * kernel)[:, None]
         design = np.concatenate([np.ones((gaps.shape[0], 1)), gaps], axis=1)
         slope = np.linalg.lstsq(root * design, root * state.real, rcond=1e-8)[0][1:]
         return state.real - gaps @ slope
 
-    def _gaps(self, task: Problem, state: Particles) -> np.ndarray:
-        """The particles' gaps to the data in independent units, (n, fitted moments)."""
-        use = np.flatnonzero(task.target.fitted)
-        if task.target.covariance is None:
-            raise MethodError(
-                "the regression adjustment measures gaps in standard errors: the target needs a covariance"
-            )
-        lower = factor(task.target.covariance[np.ix_(use, use)], [task.target.labels[i] for i in use])
-        return scipy.linalg.solve_triangular(lower, (state.moments[:, use] - task.target.values[use]).T, lower=True).T
-
     def _inside(self, task: Problem, state: Particles) -> bool:
         """Whether the data lie among the particles' runs: nearer to their centre than 1 of 20 of them (Mahalanobis)."""
-        gaps, weights = self._gaps(task, state), _normal(state.log_weight)
+        gaps, weights = _gaps(task, state), _normal(state.log_weight)
         centre = weights @ gaps
         spread = weighted_covariance(gaps, weights)
-        spread += 1e-9 * np.trace(spread) * np.eye(centre.size)
+        spread += (1e-9 * np.trace(spread) + 1e-12) * np.eye(centre.size)  # all particles may hit the data exactly
         lower = np.linalg.cholesky(spread)
         own = (scipy.linalg.solve_triangular(lower, (gaps - centre).T, lower=True) ** 2).sum(0)
         data = (scipy.linalg.solve_triangular(lower, -centre, lower=True) ** 2).sum()
@@ -241,7 +246,8 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
         moved = bool(np.isfinite(state.gain)) and float(state.gain) > -2.0
         real = state.moved if moved else state.real
         notes = [
-            f"{real.shape[0]} particles within {float(state.tolerance):.3g} of the data (distances as the method measures them)."
+            f"{real.shape[0]} particles within {float(state.tolerance):.3g} of the data (distances as the method "
+            "measures them)."
         ]
         if self.adjust and not np.isfinite(state.gain):
             notes.append(
@@ -264,6 +270,21 @@ def _spent(state: Particles) -> str:
         f"the budget ran out while {100 * float(state.accepted):.0f} % of proposals still came nearer "
         f"(distance {float(state.tolerance):.3g}): intervals may be too wide"
     )
+
+
+def _standard(task: Problem) -> np.ndarray:
+    """The Cholesky factor of the fitted moments' covariance; refuses a target that has none."""
+    use = np.flatnonzero(task.target.fitted)
+    if task.target.covariance is None:
+        raise MethodError("the regression adjustment measures gaps in standard errors: the target needs a covariance")
+    return factor(task.target.covariance[np.ix_(use, use)], [task.target.labels[i] for i in use])
+
+
+def _gaps(task: Problem, state: Particles) -> np.ndarray:
+    """The particles' gaps to the data in independent units, (n, fitted moments)."""
+    use = np.flatnonzero(task.target.fitted)
+    gaps = (state.moments[:, use] - task.target.values[use]).T
+    return scipy.linalg.solve_triangular(_standard(task), gaps, lower=True).T
 
 
 def _prior_density(space: Space, real: np.ndarray) -> np.ndarray:

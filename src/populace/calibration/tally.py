@@ -7,6 +7,11 @@ import numpy as np
 
 from ..problem.problem import Simulated
 
+_KINDS = 20
+"""How many reasons are told apart: a simulator may put a number into each of its messages."""
+_OTHER = "other reasons"
+_SHOWN = 5
+
 
 class Tally(eqx.Module):
     """Runs made and excluded so far; `why` is JSON text as bytes, so that a checkpoint of arrays holds it."""
@@ -24,7 +29,8 @@ class Tally(eqx.Module):
         """The tally with a further batch."""
         reasons = self.reasons
         for why, count in answer.reasons.items():
-            reasons[why] = reasons.get(why, 0) + count
+            known = why if why in reasons or len(reasons) < _KINDS else _OTHER
+            reasons[known] = reasons.get(known, 0) + count
         return Tally(
             np.array(int(self.runs) + answer.excluded.size),
             np.array(int(self.excluded_runs) + int(answer.excluded.sum())),
@@ -43,12 +49,12 @@ class Tally(eqx.Module):
 
     def sentence(self) -> str:
         """What to tell the reader."""
-        listed = "; ".join(f"{count} x {why}" for why, count in self.reasons.items())
-        return (
-            f"{self.excluded} of {int(self.runs)} runs were excluded: {listed}."
-            if self.excluded
-            else "No run was excluded."
-        )
+        if not self.excluded:
+            return "No run was excluded."
+        often = sorted(self.reasons.items(), key=lambda item: -item[1])
+        listed = "; ".join(f"{count} x {why}" for why, count in often[:_SHOWN])
+        more = f"; and {len(often) - _SHOWN} reasons more" if len(often) > _SHOWN else ""
+        return f"{self.excluded} of {int(self.runs)} runs were excluded: {listed}{more}."
 
 
 def _bytes(reasons: dict[str, int]) -> np.ndarray:

@@ -348,8 +348,8 @@ class Decision(Mechanism):
 
     @property
     def batch(self) -> tuple[int, ...]:
-        leaves = [jnp.shape(leaf) for leaf in jax.tree.leaves(self.view)]
-        return leaves[0][:1] if leaves and leaves[0] else ()
+        leading = [jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(self.view) if jnp.ndim(leaf)]
+        return leading[0] if leading else ()
 
     def sample(self, noise: Noise, shape: tuple[int, ...]) -> Any:
         raise TypeError("a decision is made by its rule or a policy, not by noise alone")

@@ -324,9 +324,7 @@ class Draw:
             wrong = ~mechanism.valid()
             if site.where is not None:
                 wrong = wrong & (site.where > 0)
-            flag = wrong.any()
-            known = self._frame.faults.get(site.path)
-            self._frame.faults[site.path] = flag if known is None else known | flag
+            site.fault(wrong.any())
         return value if site.where is None else masked(site.path, value, site.where)
 
     def _shape(self, path: str, mechanism: d.Mechanism, where: Array | None, size: Size, lone: bool) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .._errors import SiteError
-from .choice import chosen
+from .choice import Choice, chosen
 from .distributions import Bernoulli, Binomial, Decision, Exponential, Geometric, Mechanism, Normal, Poisson
 from .policy import Policy
 from .shapes import masked
@@ -86,12 +86,16 @@ class Override(Plug):
         if site.path != self.site:
             return old
         new = self.value
-        if hasattr(old, "one_hot") and not hasattr(new, "one_hot"):
-            new = chosen(jnp.broadcast_to(new, old.index.shape), old.one_hot.shape[-1])
+        options = None
+        if isinstance(old, Choice) and not isinstance(new, Choice):
+            options = old.one_hot.shape[-1]
+            new = chosen(jnp.broadcast_to(new, old.index.shape), options)
         reached = self.window.reaches(site)
         if site.where is not None:
             reached = reached & (site.where > 0)
         self._note(site, reached)
+        if options is not None:
+            site.fault((reached & ((new.index < 0) | (new.index >= options))).any())
         if jax.tree.structure(new) != jax.tree.structure(old):
             new = jax.tree.map(lambda leaf: new, old)
         return _select(reached, new, old)

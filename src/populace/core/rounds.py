@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
-import jax
 import jax.random as jr
 
 from .._errors import MethodError
@@ -21,6 +20,7 @@ from .._results import Code
 from .._types import Key
 from .checkpoint import Checkpoint
 from .executor import Ticker
+from .fingerprint import fingerprint
 
 Task = TypeVar("Task")
 State = TypeVar("State")
@@ -100,7 +100,8 @@ def rounds(
     **Arguments:** `budget`: simulator calls that may be spent; `folder`: where to checkpoint, and to go on from when
     it holds the checkpoint of the same work (`identity`: what makes it the same: problem, method, key, budget).
 
-    **Raises:** `CheckpointError` when the folder holds other work; `MethodError` when a method asks for nothing.
+    **Raises:** `CheckpointError` when the folder holds other work; `MethodError` when a method asks for nothing, or for
+    more than is left.
     """
     state = method.start(task, jr.fold_in(key, 0), budget)
     number, calls = 0, 0
@@ -115,20 +116,22 @@ def rounds(
         if why is not None:
             return Finished(method.finish(task, state, jr.fold_in(key, 2**31 - 1)), why, number, calls)
         ask = method.ask(task, state, jr.fold_in(key, number + 1))
-        if ask.calls() < 1:
+        wanted = ask.calls()
+        if wanted < 1:
             raise MethodError(f"{type(method).__name__} asked for no work and did not stop")
+        if wanted > budget - calls:
+            raise MethodError(f"{type(method).__name__} asked for {wanted} calls with {budget - calls} left")
         answer = ask.answer(task, ticker)
         state = method.tell(task, state, ask, answer)
-        number, calls = number + 1, calls + ask.calls()
+        number, calls = number + 1, calls + wanted
         if checkpoint is not None:
             checkpoint.save(state, number, calls)
 
 
 def _digest(method: Any, key: Key, budget: int, identity: dict[str, Any]) -> str:
     what = {
-        "method": repr(method),
-        "key": jax.random.key_data(key).tolist(),
-        "prng": str(jax.random.key_impl(key)),
+        "method": fingerprint(method),
+        "key": fingerprint(key),
         "budget": budget,
         **identity,
     }

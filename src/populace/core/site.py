@@ -81,6 +81,11 @@ class Site:
             value = {**known, **value}
         self.frame.tape[self.path] = value
 
+    def fault(self, wrong: Bool[Array, ""]) -> None:
+        """Note that the site was given a number outside its domain, if `wrong`."""
+        known = self.frame.faults.get(self.path)
+        self.frame.faults[self.path] = wrong if known is None else known | wrong
+
     @property
     def given(self) -> Any | None:
         """What was handed in for this site (see `Forced`), or None."""

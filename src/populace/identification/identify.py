@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from .._errors import ProblemError
 from .._results import Code, Figure, Result, ScatterPanel, Section, Table, Verdict
+from .._types import Key
 from ..calibration.fit import Fit
+from ..problem.problem import Problem
 from .combinations import Combination, combinations, contraction
 from .moment_report import MomentReport, moment_report
 
@@ -71,21 +74,28 @@ class Identification(Result):
         }
 
 
-def identify(fit: Fit) -> Identification:
-    """What a fit identifies, from its posterior draws, its prior and its predictive sample.
+def identify(problem: Problem, fit: Fit, key: Key, *, replicates: int = 400) -> Identification:
+    """What a fit identifies, from its posterior draws, its prior, its predictive sample and replicates at its centre.
 
     A parameter is *only in combination* when a product, ratio, sum or difference with another is known much better than
     either; else *identified* when the data took away three quarters of the prior's spread, *weak* from a fifth on, and
     *not identified* below, or *prior returned* when nothing changed. All of it is conditional on the prior box and on
     the fitted moments.
+
+    **Arguments:** `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is each moment's
+    standard error.
+
+    **Raises:** `ProblemError` when the fit is of another problem.
     """
+    if problem.space.labels != fit.problem.space.labels or problem.target.labels != fit.problem.target.labels:
+        raise ProblemError("this fit is of another problem: its parameters or moments differ")
     space = fit.problem.space
     after = _columns(fit.draws, space.names, space.labels)
     before = _columns(fit.prior, space.names, space.labels)
     shares = {label: contraction(after[label], before[label]) for label in space.labels}
     pairs = combinations(after, before)
     verdicts = {label: _verdict(label, after[label], before[label], shares[label], pairs) for label in space.labels}
-    return Identification(moment_report(fit), verdicts, shares, pairs, after)
+    return Identification(moment_report(fit, key, replicates), verdicts, shares, pairs, after)
 
 
 def _columns(draws: dict[str, np.ndarray], names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, np.ndarray]:

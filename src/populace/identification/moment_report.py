@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 
 from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verdict
+from .._types import Key
 from ..calibration.fit import Fit
+from ..core.executor import Ticker
 
 _APART = 2.0
-_ONE_SIGMA = np.array([0.158655, 0.5, 0.841345])
 
 
 @dataclass(frozen=True)
 class MomentReport(Result):
     """What the fit matches and what it does not.
 
-    All arrays (k,): `labels`; `data` and `error`, the data's moments and their standard errors; `simulated`, the median
+    All arrays (k,): `labels`; `data` and `error`, the data's moments and how much
+    they vary between runs at the fit; `simulated`, the median
     of the predictive sample; `spread`, half its central 68 % interval, which holds both the model's own noise and what
     is not known of the parameters; `noise`, the Monte-Carlo error of `simulated`; `gap` = (simulated - data) / spread;
     `codes`. `coverage`: the share of fitted moments inside their 95 % bands; `ceiling`: its mean and lower 5 % point
@@ -104,13 +108,16 @@ class MomentReport(Result):
         }
 
 
-def moment_report(fit: Fit) -> MomentReport:
-    """The moment report of a fit, from its predictive sample."""
-    target = fit.problem.target
+def moment_report(fit: Fit, key: Key, replicates: int) -> MomentReport:
+    """The moment report of a fit, from its predictive sample, and `replicates` runs at its centre."""
+    problem, target = fit.problem, fit.problem.target
+    centre = jnp.asarray(fit.estimate.centre(problem), jnp.float32)
+    same = problem.space.from_real(jnp.broadcast_to(centre, (replicates, centre.size)))
+    again = problem.simulate(same, jr.split(key, replicates), Ticker(None, "", replicates)).moments
+    errors = _half_width(again)
     runs = fit.moments[~fit.excluded]
-    low, middle, high = np.nanquantile(runs, _ONE_SIGMA, axis=0)
-    errors = target.standard_errors if target.standard_errors is not None else np.full(len(target.labels), np.nan)
-    spread = np.maximum((high - low) / 2, 1e-12 + 1e-6 * np.abs(middle))
+    middle = np.nanmedian(runs, axis=0)
+    spread = np.maximum(_half_width(runs), 1e-12 + 1e-6 * np.abs(middle))
     gap = (middle - target.values) / spread
     codes = tuple(_code(g, bool(f)) for g, f in zip(gap, target.fitted, strict=True))
     noise = 1.2533 * spread / np.sqrt(runs.shape[0])
@@ -118,6 +125,12 @@ def moment_report(fit: Fit) -> MomentReport:
     return MomentReport(
         target.labels, target.values, errors, middle, spread, noise, gap, target.fitted, codes, coverage, ceiling
     )
+
+
+def _half_width(runs: np.ndarray) -> np.ndarray:
+    """Half the central 68 % interval of each column: a standard error that a few odd runs do not move."""
+    low, high = np.nanquantile(runs, [0.158655, 0.841345], axis=0)
+    return (high - low) / 2
 
 
 def _code(gap: float, fitted: bool) -> Code:

@@ -105,15 +105,15 @@ class Influenza(Study):
     budget = 40_000
 
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
-        simple_key, rival_key, what_if_key = jr.split(key, 3)
-        method = SequentialABC(particles=max(100, budget // 100))
+        simple_key, rival_key, what_if_key, check_key = jr.split(key, 4)
+        method = SequentialABC(particles=max(100, budget // 130))
         fits = {
             name: calibrate(
                 problem(rival=name == "rival"), method, k, budget=budget // 2, folder=folder / name, progress=progress or False
             )
             for name, k in (("simple", simple_key), ("rival", rival_key))
         }
-        found = {name: identify(fit) for name, fit in fits.items()}
+        found = {name: identify(fit.problem, fit, jr.fold_in(check_key, i)) for i, (name, fit) in enumerate(fits.items())}
         effects = {
             name: counterfactual(
                 fit, MEASURES, what_if_key, outcome="boys ever in bed", of=_ever_in_bed, draws=400, progress=progress or False

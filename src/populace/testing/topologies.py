@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -42,9 +43,14 @@ def check_topology(topology: Topology, key: Key) -> None:
         law(topology, matrix, keys)
 
 
+@eqx.filter_jit
+def _sum(topology: Topology, values: Array) -> Array:
+    return topology.sum(values)
+
+
 def _matrix(topology: Topology) -> np.ndarray:
     unit = jnp.eye(topology.size, dtype=jnp.float32)
-    found = topology.sum(unit)
+    found = _sum(topology, unit)
     _require(found.shape == unit.shape, topology, f"sum of values {unit.shape} has shape {found.shape}, not the same")
     _require(found.dtype == jnp.float32, topology, f"sum of float32 values is {found.dtype}, not float32")
     matrix = np.asarray(found, np.float64)
@@ -56,16 +62,16 @@ def _matrix(topology: Topology) -> np.ndarray:
 
 def _linear(topology: Topology, matrix: np.ndarray, key: Key) -> None:
     values = jr.normal(key, (2, topology.size))
-    total = topology.sum(2.0 * values[0] - values[1])
-    apart = 2.0 * topology.sum(values[0]) - topology.sum(values[1])
+    total = _sum(topology, 2.0 * values[0] - values[1])
+    apart = 2.0 * _sum(topology, values[0]) - _sum(topology, values[1])
     _close(topology, "sum is not linear: sum(2u - v) against 2 sum(u) - sum(v)", total, apart, matrix, 3.0)
-    _close(topology, "sum(u) is not A @ u", topology.sum(values[0]), matrix @ np.asarray(values[0]), matrix)
+    _close(topology, "sum(u) is not A @ u", _sum(topology, values[0]), matrix @ np.asarray(values[0]), matrix)
 
 
 def _dtypes(topology: Topology, matrix: np.ndarray, key: Key) -> None:
     some = jr.bernoulli(key, 0.5, (topology.size,))
     for values in (some, some.astype(jnp.int32), some.astype(jnp.float32)):
-        found = topology.sum(values)
+        found = _sum(topology, values)
         _require(found.dtype == jnp.float32, topology, f"sum of {values.dtype} values is {found.dtype}, not float32")
         _close(topology, f"sum of {values.dtype} values", found, matrix @ np.asarray(some), matrix)
 
@@ -73,7 +79,7 @@ def _dtypes(topology: Topology, matrix: np.ndarray, key: Key) -> None:
 def _shapes(topology: Topology, matrix: np.ndarray, key: Key) -> None:
     values = jr.normal(key, (topology.size, 2, 3))
     flat = np.asarray(values).reshape(topology.size, 6)
-    found = topology.sum(values)
+    found = _sum(topology, values)
     _require(found.shape == values.shape, topology, f"sum of values {values.shape} has shape {found.shape}")
     _close(topology, "trailing axes are mixed up", found.reshape(flat.shape), matrix @ flat, matrix, 4.0)
     for wrong in (jnp.zeros(topology.size + 1), jnp.zeros(())):
@@ -139,7 +145,7 @@ def _transformations(topology: Topology, matrix: np.ndarray, key: Key) -> None:
 
 
 def _one_neighbour(topology: Topology, matrix: np.ndarray, key: Key) -> None:
-    found = topology.neighbour(Draw(key), "meet")
+    found, again = (jax.jit(lambda k: topology.neighbour(Draw(k), "meet"))(key) for _ in range(2))
     _require(isinstance(found, Neighbour), topology, f"neighbour returns {type(found).__name__}, not Neighbour")
     wanted = (topology.size,)
     for part, array, dtype in (("index", found.index, jnp.int32), ("present", found.present, jnp.float32)):
@@ -149,18 +155,8 @@ def _one_neighbour(topology: Topology, matrix: np.ndarray, key: Key) -> None:
     met = matrix.sum(axis=1) > 0
     _require(bool((present == met).all()), topology, "present is 1 exactly where the degree is positive")
     _require(bool((index[~met] == 0).all()), topology, "where no neighbour is present, the index is 0")
-    again = topology.neighbour(Draw(key), "meet")
-    _require(bool((again.index == found.index).all()), topology, "one key and one name meet different neighbours")
-    jitted = jax.jit(lambda k: topology.neighbour(Draw(k), "meet").index)(key)
-    _require(bool((jitted == found.index).all()), topology, "under jit the neighbours change")
-    values = jnp.arange(1.0, topology.size + 1.0)
-    taken = np.where(met, np.asarray(values)[np.clip(index, 0, topology.size - 1)], 0.0)
-    _require(
-        bool((np.asarray(found.take(values)) == taken).all()), topology, "take is not values[index], 0 where absent"
-    )
-    pull = jax.grad(lambda x: found.take(x).sum())(values)
-    times = np.bincount(index[met], minlength=topology.size)
-    _require(bool((np.asarray(pull) == times).all()), topology, "no gradient passes what is taken from a neighbour")
+    same = bool((np.asarray(again.index) == index).all())
+    _require(same, topology, "one key and one name meet different neighbours")
 
 
 def _all_neighbours(topology: Topology, matrix: np.ndarray, key: Key) -> None:
