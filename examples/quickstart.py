@@ -48,12 +48,12 @@ class SIR(pop.Model):
 
 
 # %% [markdown]
-# One run of the model stands in for data: fourteen daily counts from parameters that the fit is not told.
+# One run of the model stands in for data: forty daily counts from parameters that the fit is not told.
 
 # %%
 town = pop.small_world(jr.key(0), 5_000, degree=8, rewire=0.1)
 model = SIR(town, beta=0.08, gamma=0.1)
-counts = pop.simulate(model, jr.key(1), steps=14).observations["infected"]
+counts = pop.simulate(model, jr.key(1), steps=40).observations["infected"]
 
 # %% [markdown]
 # A problem is a simulator, a space of parameters with priors, and a target. The fit comes with its checks, and
@@ -61,7 +61,7 @@ counts = pop.simulate(model, jr.key(1), steps=14).observations["infected"]
 
 # %%
 problem = pop.Problem(
-    pop.Simulation(model, steps=14),
+    pop.Simulation(model, steps=40),
     pop.Space(beta=dist.LogUniform(0.01, 1), gamma=dist.Uniform(0.02, 0.5)),
     pop.Target({"infected": counts}, moments=[pop.level("infected"), pop.peak_time("infected")]),
 )

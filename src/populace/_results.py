@@ -48,7 +48,7 @@ _MENDS: dict[Code, str] = {
     Code.WEAK: "add data or moments that react to it, or narrow its prior with outside evidence",
     Code.COMBINATION: "report the combination, and fix one member from outside evidence to learn the others",
     Code.NOT_IDENTIFIED: "do not read its value; find a moment or an experiment that reacts to it",
-    Code.PRIOR_RETURNED: "the fitted moments say nothing about it: its posterior is the prior",
+    Code.PRIOR_RETURNED: "add a moment that reacts to it, or report its prior as the assumption that it is",
     Code.AT_BOUND: "widen the prior where the domain allows, or explain why the bound is real",
     Code.UNMATCHED: "the model does not produce this moment at the fit: change a rule, not a number",
     Code.HELD_OUT_UNMATCHED: "the fit does not predict this moment: try a rival rule that could",

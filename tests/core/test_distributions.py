@@ -223,7 +223,13 @@ def test_pathwise_derivatives():
     )
     expected = -float((noise.exponential((8,)) / 0.25).sum())
     assert float(grad(half, lambda x: d.Exponential(x))) == pytest.approx(expected, rel=1e-5)
-    for make in (d.Bernoulli, d.Geometric, d.Poisson, lambda x: d.Poisson(50 * x), lambda x: d.Binomial(as_float(9), x)):
+    for make in (
+        d.Bernoulli,
+        d.Geometric,
+        d.Poisson,
+        lambda x: d.Poisson(50 * x),
+        lambda x: d.Binomial(as_float(9), x),
+    ):
         assert float(grad(half, make)) == 0.0
 
 

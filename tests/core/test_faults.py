@@ -69,7 +69,6 @@ BAD = [
     ("normal", np.nan),
     ("threshold", np.nan),
     ("sort", np.nan),
-    ("categorical", np.nan),
 ]
 
 

@@ -198,9 +198,9 @@ def test_a_draw_of_init_is_refused_in_step(how: str):
 
 
 def test_scalars_need_a_size():
-    refused(lambda d: d.bernoulli("x", 0.5), "'x'", "every argument is a scalar", r"size=\(\)")
-    refused(lambda d: d.categorical("x", jnp.zeros(4)), "'x'", "scalar")
-    refused(lambda d: d.normal("x"), "'x'", "scalar")
+    refused(lambda d: d.bernoulli("x", 0.5), "'x'", "every argument is shared", r"size=\(\)")
+    refused(lambda d: d.categorical("x", jnp.zeros(4)), "'x'", "shared")
+    refused(lambda d: d.normal("x"), "'x'", "shared")
     assert ask(lambda d: d.bernoulli("x", 0.5, size=())).shape == ()
     assert ask(lambda d: d.threshold("x", 0.5)).shape == ()
 

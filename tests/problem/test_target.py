@@ -312,6 +312,21 @@ def test_its_description_is_json_and_changes_with_what_matters():
         school(covariance=Given(np.ones(16))),
         school(covariance=Given(2 * np.ones(16))),
         school(times=range(14)),
+        school().with_values(school().values + 1),
     ]
     texts = [said(variant) for variant in variants]
-    assert len({same, *texts}) == 8
+    assert len({same, *texts}) == 9
+
+
+def test_other_moments_may_stand_for_the_data():
+    target = school(covariance=Given(np.arange(1.0, 17.0)))
+    mine = target.values + 1.0
+    other = target.with_values(mine)
+    mine[:] = 0.0
+    np.testing.assert_array_equal(other.values, target.values + 1.0)
+    assert other.summary is target.summary and other.labels == target.labels
+    np.testing.assert_array_equal(other.covariance, target.covariance)
+    assert other.covariance_source == target.covariance_source and not other.values.flags.writeable
+    for wrong in (np.ones(15), np.full(16, np.nan)):
+        with pytest.raises(TargetError, match="no 16 finite numbers"):
+            target.with_values(wrong)

@@ -13,8 +13,9 @@ from ..core.executor import Ticker
 from ..core.progress import display
 from ..core.rounds import Finished, Method, rounds
 from ..problem.covariance import shrunk
+from ..problem.distances import Standardised
 from ..problem.problem import Problem
-from .estimates import Estimate
+from .estimates import Estimate, Posterior
 from .fit import Fit
 from .sequential_abc import SequentialABC
 
@@ -22,6 +23,8 @@ _PILOT_SHARE = 0.2
 _REPLICATES = 500
 _OUTLIER = 3.5
 _FLOOR = 0.05
+_COARSE = 0.2
+_NEAREST = 0.1
 
 
 def calibrate(
@@ -111,7 +114,8 @@ def with_pilot_covariance(
 
     Two passes, each a coarse fit and replicates at its centre. The first measures each moment by how far runs from the
     prior are from the data (root of the median square), so that none counts more than another for being small; the
-    second by how it varies among the first's replicates.
+    second by how it varies among the first's replicates. The centre is the mean of the nearest tenth of the particles:
+    all of them together may still straddle several kinds of run.
     """
     least = 20 * problem.space.size
     scouts = max(100, whole // 50)
@@ -132,7 +136,7 @@ def with_pilot_covariance(
     scale = spread(seen, around, problem.target.labels)
     calls = scouts
     for number, pass_key in enumerate(passes):
-        units = scale if number == 0 else np.maximum(spread_or_zero(seen, around), _FLOOR * scale)
+        units = scale if number == 0 else np.maximum(spread_or_zero(seen, around), _COARSE * scale)
         rough = _in_units(problem, units)
         fit_key, replicate_key = jr.split(pass_key)
         done = rounds(
@@ -144,7 +148,7 @@ def with_pilot_covariance(
             folder=None if folder is None else folder / f"pilot{number + 1}",
             identity=rough.identity(),
         )
-        centre = jnp.asarray(done.estimate.centre(rough), jnp.float32)
+        centre = jnp.asarray(_among_nearest(rough, done.estimate), jnp.float32)
         batch = problem.space.from_real(jnp.broadcast_to(centre, (replicates, centre.size)))
         seen = problem.simulate(batch, jr.split(replicate_key, replicates), ticker).moments
         around = np.nanmedian(seen, axis=0)
@@ -152,6 +156,13 @@ def with_pilot_covariance(
     ticker.advance(budget - ticker.done)
     matrix, source = replicate_covariance(seen, scale)
     return problem.with_target(problem.target.with_covariance(matrix, f"{source} at a pilot fit")), calls
+
+
+def _among_nearest(problem: Problem, estimate: Posterior) -> np.ndarray:
+    """The mean (d,), on the real scale, of the particles whose runs came nearest."""
+    distance = Standardised()(estimate.moments, problem.target)
+    nearest = np.argsort(distance, kind="stable")[: max(5, int(_NEAREST * distance.size))]
+    return estimate.real[nearest].mean(0)
 
 
 def replicate_covariance(moments: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, str]:
@@ -169,13 +180,16 @@ def replicate_covariance(moments: np.ndarray, scale: np.ndarray) -> tuple[np.nda
     if share:
         source += f", {100 * share:.1f} % of values drawn in to {_OUTLIER} robust standard deviations,"
     if not varies.all():
-        source += f", {int((~varies).sum())} moments that never varied given {_FLOOR:g} of their spread under the prior,"
+        source += (
+            f", {int((~varies).sum())} moments that never varied given {_FLOOR:g} of their spread under the prior,"
+        )
     return matrix, source
 
 
 def winsorised(moments: np.ndarray) -> tuple[np.ndarray, float]:
     """Moments (n, k) with outliers drawn in to 3.5 robust standard deviations from the median (1.4826 times the median
-    absolute deviation), and the share that was: a few outbreaks that die out must not set the scale of the rest."""
+    absolute deviation), and the share that was: a few outbreaks that die out must not set the scale of the rest.
+    """
     middle = np.median(moments, axis=0)
     spread = 1.4826 * np.median(np.abs(moments - middle), axis=0)
     reach = np.where(spread > 0, _OUTLIER * spread, np.inf)

@@ -9,7 +9,6 @@ Lars Peter Hansen (1982), Econometrica 50, 1029-1054; Daniel McFadden (1989), Ec
 Duffie and Kenneth Singleton (1993), Econometrica 61, 929-952, for simulated moments.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -17,7 +16,7 @@ import numpy as np
 import scipy.linalg
 from scipy.stats import chi2
 
-from .pairs import products
+from .pairs import Products, products
 
 _SURE = 3.0
 """By how many of its standard errors a squared singular value must lie above 0 to count."""
@@ -40,7 +39,7 @@ class Linearised:
     slope: np.ndarray
     gap: np.ndarray
     noise: np.ndarray
-    products: np.ndarray
+    products: Products
     squares: np.ndarray
     errors: np.ndarray
     directions: np.ndarray
@@ -55,12 +54,13 @@ class Linearised:
     def solve(self, right: np.ndarray) -> np.ndarray:
         """(A'A)^-1 times `right` (d, ...), A'A free of noise bias; only where the rank is full. Nothing is inverted."""
         assert self.full
-        return scipy.linalg.cho_solve(scipy.linalg.cho_factor(self.products[:-1, :-1], lower=True), right)
+        return scipy.linalg.cho_solve(scipy.linalg.cho_factor(self.products.value[:-1, :-1], lower=True), right)
 
-    def loss(self, step: np.ndarray) -> float:
-        """The loss after a step (d,) from the point, as the linear model has it, free of noise bias."""
+    def loss(self, step: np.ndarray) -> tuple[float, float]:
+        """The loss after a step (d,) from the point, by the linear model and free of noise bias, and its error."""
         along = np.append(step, 1.0)
-        return float(along @ self.products @ along)
+        changes = np.einsum("d,rde,e->r", along, self.products.changes, along)
+        return float(along @ self.products.value @ along), float(np.sqrt(self.products.variance(changes)))
 
 
 def linearised(replicates: np.ndarray) -> Linearised:
@@ -81,9 +81,7 @@ def linearised(replicates: np.ndarray) -> Linearised:
     rank = int(counted.size if counted.all() else np.argmin(counted))
     mean, gaps = replicates.mean(0), replicates[:, :, -1]
     noise = np.atleast_2d(np.cov(gaps, rowvar=False))
-    return Linearised(
-        mean[:, :-1], mean[:, -1], noise, found.value, squares, errors, directions, rank, replicates.shape[0]
-    )
+    return Linearised(mean[:, :-1], mean[:, -1], noise, found, squares, errors, directions, rank, replicates.shape[0])
 
 
 def sandwich(at: Linearised, behind: float) -> np.ndarray:
@@ -91,8 +89,8 @@ def sandwich(at: Linearised, behind: float) -> np.ndarray:
 
         (A'A)^-1  A' (I + S / R) A  (A'A)^-1,    I the data's covariance V and S the simulation's, both whitened.
 
-    Where a simulated moment varies as the data's does (S = I) that is (1 + 1/R) (G' V^-1 G)^-1. NaN throughout where the
-    rank is not full: the error of a flat combination is not a number, and a pseudo-inverse would call it 0.
+    Where a simulated moment varies as the data's does (S = I) that is (1 + 1/R) (G' V^-1 G)^-1. NaN throughout where
+    the rank is not full: the error of a flat combination is not a number, and a pseudo-inverse would call it 0.
 
     **Arguments:** `behind`: R, the replicates that the minimiser is an average over.
     """
@@ -133,15 +131,3 @@ def overidentification(at: Linearised) -> Overidentification:
     spread = complement.T @ (np.eye(k) + at.noise / at.replicates) @ complement
     statistic = float(z @ scipy.linalg.cho_solve(scipy.linalg.cho_factor(spread, lower=True), z))
     return Overidentification(statistic, freedom, float(chi2.sf(statistic, freedom)))
-
-
-def combination(direction: np.ndarray, labels: Sequence[str]) -> str:
-    """A direction in words, the largest part first and positive: `0.71 a - 0.71 b`; parts below a tenth are left out."""
-    order = [i for i in np.argsort(-np.abs(direction), kind="stable") if abs(direction[i]) > 0.1]
-    sign = np.sign(direction[order[0]])
-    text = ""
-    for i in order:
-        part = float(sign * direction[i])
-        joint = (" + " if part > 0 else " - ") if text else ("" if part > 0 else "-")
-        text += f"{joint}{abs(part):.2f} {labels[i]}"
-    return text

@@ -166,8 +166,12 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
         accepted = 1.0 if first else float((kept >= state.real.shape[0]).mean())
         left = int(state.left) - distance.size
         closing = accepted > self.stop and left >= state.count + state.reserve
+        real, log_weight, moments, best = (row[kept] for row in rows)
         after = Particles(
-            *(row[kept] for row in rows),
+            real,
+            log_weight,
+            moments,
+            best,
             np.array(rows[3][kept].max()),
             np.array(accepted),
             np.array(0),

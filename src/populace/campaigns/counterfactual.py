@@ -50,28 +50,42 @@ class Counterfactual(Result):
             gain = unpaired / max(float(self.spared(name).std()), 1e-12)
             rows.append((name, s["median"], s["low"], s["high"], s["mean"], s["error"], s["helps"], gain))
             stats.append(s)
-        columns = ("measure", "spared, median", "2.5 %", "97.5 %", "mean", "its noise", "share of runs it helps", "gain of pairing")
+        columns = (
+            "measure",
+            "spared, median",
+            "2.5 %",
+            "97.5 %",
+            "mean",
+            "its noise",
+            "share of runs it helps",
+            "gain of pairing",
+        )
         note = (
-            f"Spared: {self.outcome} without the measure minus with it, in pairs of runs with the same parameters and the "
+            f"Spared: {self.outcome} without the measure minus with it, in pairs of runs with the same parameters and "
+            "the "
             "same random numbers. Gain of pairing: how much wider the spread would be with independent runs."
         )
-        panel = IntervalPanel(
-            "Spared by each measure", self.outcome, tuple(self.outcomes),
-            *(np.array([s[k] for s in stats]) for k in ("median", "low", "high")), reference=0.0,
-        )
+        middle, low, high = (np.array([s[k] for s in stats]) for k in ("median", "low", "high"))
+        names = tuple(self.outcomes)
+        panel = IntervalPanel("Spared by each measure", self.outcome, names, middle, low, high, reference=0.0)
         text = tuple(
             f"{name}: {s['median']:.0f} spared (95 % interval {s['low']:.0f} to {s['high']:.0f})."
             for name, s in zip(self.outcomes, stats, strict=True)
         )
         if self.excluded:
             text += (f"{self.excluded} pairs were left out because a run of the pair could not be used.",)
-        figure = Figure("counterfactual", f"Effect on {self.outcome}: median and 95 % interval over posterior and chance.", (panel,))
+        caption = f"Effect on {self.outcome}: median and 95 % interval over posterior and chance."
+        figure = Figure("counterfactual", caption, (panel,))
         return (Section("What if", text, figures=(figure,), tables=(Table("Measures", columns, tuple(rows), note),)),)
 
     def record(self) -> dict[str, Any]:
         base = _summary(self.baseline)
-        measures = {name: {k: v for k, v in _summary(self.spared(name)).items()} for name in self.outcomes}
-        return {"outcome": self.outcome, "baseline": {k: base[k] for k in ("low", "median", "high")}, "spared": measures}
+        measures = {name: _summary(self.spared(name)) for name in self.outcomes}
+        return {
+            "outcome": self.outcome,
+            "baseline": {k: base[k] for k in ("low", "median", "high")},
+            "spared": measures,
+        }
 
 
 def counterfactual(
@@ -86,8 +100,8 @@ def counterfactual(
 ) -> Counterfactual:
     """Run a fit's posterior with and without measures.
 
-    **Arguments:** `measures`: name to the plugs that make it; `outcome`: what is counted, in words; `of`: the outcome of
-    each run, from observations name to (runs, times, ...) to (runs,); `draws`: posterior draws, each with one key.
+    **Arguments:** `measures`: name to the plugs that make it; `outcome`: what is counted, in words; `of`: the outcome
+    of each run, from observations name to (runs, times, ...) to (runs,); `draws`: posterior draws, each with one key.
 
     **Returns:** a `Counterfactual`.
 

@@ -11,7 +11,8 @@ _PACKAGES = ("populace", "jax", "jaxlib", "equinox", "numpy", "scipy", "numpyro"
 
 def manifest(*, seed: int, budget: int, problems: dict[str, Any]) -> dict[str, Any]:
     """Versions, seed, random number generator, device and the identity of each problem (hashes of data, model source
-    and settings), as JSON values. It holds no time and no path, so that equal work has an equal manifest."""
+    and settings), as JSON values. It holds no time and no path, so that equal work has an equal manifest.
+    """
     return {
         "seed": seed,
         "budget": budget,
@@ -19,7 +20,7 @@ def manifest(*, seed: int, budget: int, problems: dict[str, Any]) -> dict[str, A
         "machine": {"system": platform.system(), "processor": platform.machine(), "device": jax.default_backend()},
         "random": {
             "generator": str(jax.random.key_impl(jax.random.key(0))),
-            "partitionable": bool(jax.config.jax_threefry_partitionable),
+            "partitionable": bool(jax.config.read("jax_threefry_partitionable")),
         },
         "problems": problems,
     }

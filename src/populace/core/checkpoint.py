@@ -55,7 +55,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False) as file:
                 head = json.loads(file["head"].tobytes())
                 kind, number, calls = (head["format"], head["digest"]), int(head["number"]), int(head["calls"])
                 leaves = [file[f"leaf{i}"] for i in range(len(file.files) - 1)]

@@ -344,7 +344,7 @@ class Decision(Mechanism):
 
     kind: ClassVar[str] = "decision"
     view: Any
-    rule: Callable[..., Any] = eqx.field(static=True)
+    rule: Callable[..., Any]
 
     @property
     def batch(self) -> tuple[int, ...]:

@@ -341,7 +341,7 @@ class Draw:
         if not any(full.values()):
             if size is None and not lone:
                 raise SiteError(
-                    f"site '{path}': every argument is a scalar, so one number would serve the whole population; "
+                    f"site '{path}': every argument is shared by all, so one number would serve everyone; "
                     "say size=agents for one each, or size=() for one in all"
                 )
             return ()

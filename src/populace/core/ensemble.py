@@ -201,5 +201,6 @@ def _raise_for(fault: np.ndarray, needed: np.ndarray) -> None:
         )
     if needed.max(initial=0) > 0:
         raise CapacityError(
-            f"{int((needed > 0).sum())} of {needed.size} runs outgrew their population: use capacity={int(needed.max())}"
+            f"{int((needed > 0).sum())} of {needed.size} runs outgrew their population: use "
+            f"capacity={int(needed.max())}"
         )

@@ -6,6 +6,7 @@ and called chunk after chunk; what comes out is handed on as it comes, so that n
 
 import functools
 import math
+import operator
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -163,9 +164,9 @@ def chunks(
     call = batched(function)
     for start in range(0, runs, size):
         rows = np.minimum(np.arange(start, start + size), runs - 1)
-        out = call(shared, jax.tree.map(lambda leaf: leaf[rows], many))
+        out = call(shared, jax.tree.map(operator.itemgetter(rows), many))
         kept = min(size, runs - start)
-        yield jax.tree.map(lambda leaf: np.asarray(leaf)[:kept], out)
+        yield jax.tree.map(operator.itemgetter(slice(kept)), jax.tree.map(np.asarray, out))
         if progress is not None:
             progress.advance(kept)
 

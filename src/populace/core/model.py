@@ -14,7 +14,6 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from .._errors import DomainError, ParameterError, UnknownParameterError, did_you_mean
-from .._types import State
 from .domain import Domain, real
 from .draw import Draw
 
@@ -90,15 +89,15 @@ class Model(Module):
     """
 
     @abc.abstractmethod
-    def init(self, draw: Draw) -> State:
+    def init(self, draw: Draw, /) -> Any:
         """The state at time 0: a pytree of arrays."""
 
     @abc.abstractmethod
-    def step(self, draw: Draw, state: State) -> State:
+    def step(self, draw: Draw, state: Any, /) -> Any:
         """The next state; structure, shapes and dtypes stay as `init` made them."""
 
     @abc.abstractmethod
-    def observe(self, state: State) -> dict[str, Array]:
+    def observe(self, state: Any, /) -> dict[str, Array]:
         """What is recorded of a state, by name."""
 
 

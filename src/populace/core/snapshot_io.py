@@ -46,7 +46,7 @@ def load_snapshot(path: Path | str, model: Model, plugs: tuple[Plug, ...] = ()) 
     like = eqx.filter_eval_shape(lambda m, key: initial(m, key, plugs)[0], settled(model), jr.key(0))
     wanted = [_described(name, leaf) for name, leaf in _named(like)]
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             head = json.loads(file["head"].tobytes())
             parts = [file[f"leaf{i}"] for i in range(len(head["leaves"]))]
         written, number = head["leaves"], head["format"]

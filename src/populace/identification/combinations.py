@@ -12,13 +12,14 @@ from itertools import combinations as pairs_of
 import numpy as np
 
 _CONTRACTED = 0.9
-_TIGHTER = 0.5
+_TIGHTER = 0.6
 
 
 @dataclass(frozen=True)
 class Combination:
     """A combination of two parameters: its text, members, contraction, and its spread over that of its tighter member;
-    `low`, `middle`, `high`: its central 95 % interval."""
+    `low`, `middle`, `high`: its central 95 % interval.
+    """
 
     text: str
     members: tuple[str, str]
@@ -40,8 +41,10 @@ class _Form:
 
 
 def contraction(posterior: np.ndarray, prior: np.ndarray) -> float:
-    """1 - Var(u) / (1/12), where u is the prior probability below a posterior draw: the share of the prior's spread that
-    the data took away. It is the same for every monotone reparameterisation; 0 where the posterior is the prior."""
+    """1 - Var(u) / (1/12), where u is the prior probability below a posterior draw: the share of the prior's spread
+    that
+    the data took away. It is the same for every monotone reparameterisation; 0 where the posterior is the prior.
+    """
     ranks = np.searchsorted(np.sort(prior), posterior, side="right") / prior.size
     return float(1.0 - 12.0 * ranks.var())
 
@@ -76,7 +79,7 @@ def _forms(a: str, b: str, prior_a: np.ndarray, prior_b: np.ndarray) -> list[_Fo
     forms = [_Form(f"{a} + {b}", same, same, False), _Form(f"{a} - {b}", same, np.negative, False)]
     if prior_a.min() >= 0 and prior_b.min() >= 0:
         forms += [_Form(f"{a} x {b}", same, same, True), _Form(f"{a} / {b}", same, inverse, True)]
-    share_a, share_b = (0 <= p.min() and p.max() <= 1 for p in (prior_a, prior_b))
+    share_a, share_b = (p.min() >= 0 and p.max() <= 1 for p in (prior_a, prior_b))
     if share_a and share_b:
         forms.append(_Form(f"(1 - {a}) x (1 - {b})", rest, rest, True))
     if share_b and prior_a.min() >= 0:

@@ -22,8 +22,9 @@ _PILED = 0.2
 class Identification(Result):
     """What a fit identifies, given its prior box and its moments.
 
-    `moments`: the moment report; `verdicts`: label to a verdict; `contractions`: label to the share of the prior's spread
-    that the data took away; `combinations`: pairs that are known only together; `ridges`: their draws, label to (n,).
+    `moments`: the moment report; `verdicts`: label to a verdict; `contractions`: label to the share of the prior's
+    spread that the data took away; `combinations`: pairs that are known only together; `ridges`: their draws, label to
+    (n,).
     """
 
     moments: MomentReport
@@ -39,7 +40,8 @@ class Identification(Result):
         )
         columns = ("parameter", "class", "contraction", "median", "2.5 %", "97.5 %")
         note = (
-            "Contraction: 1 minus the variance of the posterior over that of the prior, on the prior's probability scale; "
+            "Contraction: 1 minus the variance of the posterior over that of the prior, on the prior's probability "
+            "scale; "
             "0 is the prior returned, 1 is a point. Classes hold for this prior box and these moments."
         )
         tables = [Table("What is identified", columns, rows, note)]
@@ -49,7 +51,10 @@ class Identification(Result):
             tables.append(Table("Known only in combination", heads, known))
         section = Section(
             "Identification",
-            ("A good fit is not identification: these sentences say what the data decide, not what the fit looks like.",),
+            (
+                "A good fit is not identification: these sentences say what the data decide, not what the fit looks "
+                "like.",
+            ),
             tuple(self.verdicts.values()),
             self._ridges(),
             tuple(tables),
@@ -61,7 +66,9 @@ class Identification(Result):
             ScatterPanel(c.text, c.members[0], c.members[1], self.draws[c.members[0]], self.draws[c.members[1]])
             for c in self.combinations[:3]
         )
-        return (Figure("ridges", "Posterior draws of parameters that are known only together.", panels),) if panels else ()
+        return (
+            (Figure("ridges", "Posterior draws of parameters that are known only together.", panels),) if panels else ()
+        )
 
     def record(self) -> dict[str, Any]:
         return {
@@ -82,8 +89,8 @@ def identify(problem: Problem, fit: Fit, key: Key, *, replicates: int = 400) -> 
     *not identified* below, or *prior returned* when nothing changed. All of it is conditional on the prior box and on
     the fitted moments.
 
-    **Arguments:** `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is each moment's
-    standard error.
+    **Arguments:** `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is each
+    moment's standard error.
 
     **Raises:** `ProblemError` when the fit is of another problem.
     """
@@ -113,7 +120,8 @@ def _verdict(
     if mine:
         c = mine[0]
         sentence = (
-            f"{label} is known only in combination: the data fix {c.text} at {c.middle:.3g} ({c.low:.3g} to {c.high:.3g}), "
+            f"{label} is known only in combination: the data fix {c.text} at {c.middle:.3g} ({c.low:.3g} to "
+            f"{c.high:.3g}), "
             f"and {label} itself may be anywhere from {low:.3g} to {high:.3g}."
         )
         return Verdict(label, Code.COMBINATION, sentence, numbers)
@@ -121,7 +129,8 @@ def _verdict(
     piled = max(float((ranks < _EDGE).mean()), float((ranks > 1 - _EDGE).mean()))
     if share >= _NONE and piled > _PILED:
         end = "lower" if (ranks < _EDGE).mean() > _EDGE * 2 else "upper"
-        sentence = f"{label} piles up at the {end} end of its prior ({100 * piled:.0f} % of draws): {shown} is the prior's doing."
+        share_piled = f"{100 * piled:.0f} % of draws"
+        sentence = f"{label} piles up at the {end} end of its prior ({share_piled}): {shown} is the prior's doing."
         return Verdict(label, Code.AT_BOUND, sentence, numbers)
     share_text = f"the data take away {100 * share:.0f} % of the prior's spread"
     if share > _STRONG:

@@ -62,8 +62,10 @@ class MomentReport(Result):
         if surprising:
             worst = max(wrong, key=lambda i: abs(self.gap[i]))
             sentence = (
-                f"The model as fitted is contradicted: {self.sentence()} The worst is {self.labels[worst]}: the data say "
-                f"{self.data[worst]:.4g}, the model {self.simulated[worst]:.4g}, {abs(self.gap[worst]):.1f} standard errors apart."
+                f"The model as fitted is contradicted: {self.sentence()} The worst is {self.labels[worst]}: the data "
+                "say "
+                f"{self.data[worst]:.4g}, the model {self.simulated[worst]:.4g}, {abs(self.gap[worst]):.1f} standard "
+                "errors apart."
             )
             return Verdict("the model", Code.CONTRADICTED, sentence, numbers)
         return Verdict("the model", Code.SUPPORTED, f"The model reaches what it was asked: {self.sentence()}", numbers)
@@ -76,19 +78,28 @@ class MomentReport(Result):
             for label, *numbers, code in zip(*parts, strict=True)
         )
         note = (
-            "Data: the moment and its standard error (how much it varies between runs at the fit). Simulated: the median "
+            "Data: the moment and its standard error (how much it varies between runs at the fit). Simulated: the "
+            "median "
             "of fresh runs at posterior draws, with its Monte-Carlo error. Gap: in half-widths of the central 68 % of "
             f"those runs; matched below {_APART:g}."
         )
         low, high = self.gap - 1.0, self.gap + 1.0
         apart = tuple(c in (Code.UNMATCHED, Code.HELD_OUT_UNMATCHED) for c in self.codes)
         panel = IntervalPanel(
-            "Gap between model and data", "standard errors", self.labels, self.gap, low, high, apart, reference=0.0,
+            "Gap between model and data",
+            "standard errors",
+            self.labels,
+            self.gap,
+            low,
+            high,
+            apart,
+            reference=0.0,
             note="Bars are one standard error; emphasised rows are not matched.",
         )
         text = (
             self.sentence(),
-            f"{100 * self.coverage:.0f} % of the fitted moments lie in their 95 % bands; were the model true it would be "
+            f"{100 * self.coverage:.0f} % of the fitted moments lie in their 95 % bands; were the model true it would "
+            "be "
             f"{100 * self.ceiling[0]:.0f} % on average, and below {100 * self.ceiling[1]:.0f} % in one case of twenty.",
         )
         figure = Figure("moments", "Simulated minus observed, a row a moment.", (panel,))

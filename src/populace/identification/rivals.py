@@ -40,7 +40,10 @@ class Rivals(Result):
                 (name, len(one.verdicts), float(np.sqrt(np.mean(gaps**2))), wrong, ", ".join(unknown) or "none")
             )
         columns = ("model", "parameters", "root mean square gap", "unmatched moments", "parameters not identified")
-        note = f"Over the {len(self.shared())} moments that all were confronted with, in standard errors of each model's own predictions."
+        note = (
+            f"Over the {len(self.shared())} moments that all were confronted with, in standard errors of each model's own "
+            "predictions."
+        )
         return (Section("Rival models", (), self.verdicts(), (), (Table("Rivals", columns, tuple(rows), note),)),)
 
     def record(self) -> dict[str, Any]:

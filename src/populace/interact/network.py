@@ -18,7 +18,8 @@ class Network(Topology):
 
     An edge from sender j to receiver i lets j count for i: A[i, j] is its weight, 1 if the network has no weights.
     The matrix is kept by rows in blocks of four (see blocks.py) and, if it is not symmetric, by columns too, so that
-    gradients cost what the simulation does: 5 to 6 bytes an edge and direction, 10 with weights.
+    gradients cost what the simulation does. With ten neighbours an agent it takes 6.5 bytes an entry of the matrix, 17
+    with weights; a directed network 13 and 26.
     """
 
     size: int = eqx.field(static=True)

@@ -101,18 +101,13 @@ def first_above(
     """The first place j in 0 .. count - 1 of each agent with `cumulative(j)` above `level`, by bisection.
 
     **Arguments:** `cumulative`: place (agents,) to a cumulative sum that never falls; `halvings`: the binary logarithm
-    of the largest count, rounded up (a plain integer is unrolled). What weighs nothing is never found.
+    of the largest count, rounded up. What weighs nothing is never found.
     """
 
-    def halve(ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Int[Array, ""], ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = (low + high) // 2
         found = cumulative(middle) > level
         return jnp.where(found, low, jnp.minimum(middle + 1, high)), jnp.where(found, middle, high)
 
-    ends = (jnp.zeros_like(count), count - 1)
-    if not isinstance(halvings, int):
-        return jax.lax.fori_loop(0, halvings, lambda _, pair: halve(pair), ends)[0]
-    for _ in range(halvings):
-        ends = halve(ends)
-    return ends[0]
+    return jax.lax.fori_loop(0, halvings, halve, (jnp.zeros_like(count), count - 1))[0]

@@ -57,8 +57,9 @@ class Quadratic(Distance):
 
 @final
 class Standardised(Distance):
-    """sqrt(mean of (g_i / se_i)^2), g the gaps of the fitted moments and se their standard errors: the root mean square
-    gap in standard errors, correlations left aside.
+    """The root mean square gap in standard errors: over the numbers of each fitted moment, and then over the
+    moments, so
+    that a long series counts as much as a single number. Correlations are left aside.
 
     It weighs each moment by itself, and so does not ask of a model that cannot be quite right to match to the last
     digit the combinations of moments that vary least. `Quadratic` does, and is efficient when the model is right.
@@ -71,9 +72,12 @@ class Standardised(Distance):
                 "the standard errors of the target's moments are not known: give Target(..., covariance=...), or "
                 "estimate them from replicates: target.with_covariance(...)"
             )
-        gaps = (np.asarray(simulated, np.float64) - target.values)[:, target.fitted] / errors[target.fitted]
+        use = np.flatnonzero(target.fitted)
+        names = [target.summary.names[i] for i in use]
+        weights = np.array([1.0 / names.count(name) for name in names]) / len(set(names))
+        gaps = (np.asarray(simulated, np.float64)[:, use] - target.values[use]) / errors[use]
         sound = np.all(np.isfinite(gaps), axis=1)
-        return np.where(sound, np.sqrt((np.where(sound[:, None], gaps, 0.0) ** 2).mean(1)), np.inf)
+        return np.where(sound, np.sqrt(np.where(sound[:, None], gaps, 0.0) ** 2 @ weights), np.inf)
 
 
 @final

@@ -1,7 +1,6 @@
-"""What turns parameters and keys into observations: a native model, any Python callable, or either behind an observer."""
+"""What turns parameters and keys into observations: a model, any Python callable, or either behind observers."""
 
 import abc
-import dataclasses
 import hashlib
 import inspect
 from collections.abc import Callable as CallableOf
@@ -22,6 +21,7 @@ from ..core import executor
 from ..core.draw import Draw
 from ..core.ensemble import OneRun, one_run
 from ..core.executor import Ticker
+from ..core.fingerprint import fingerprint
 from ..core.model import Model, Parameter, bind, parameters
 from ..core.plug import Plug
 from ..core.record import EveryStep, Recording
@@ -80,10 +80,10 @@ class Simulation(Simulator):
             "kind": "model",
             "model": type(self.model).__qualname__,
             "source": source_hash(type(self.model)),
-            "state": tree_hash(self.model),
+            "state": fingerprint(self.model),
             "steps": self.steps,
             "record": repr(self.record),
-            "plugs": [type(plug).__qualname__ + " " + tree_hash(plug) for plug in self.plugs],
+            "plugs": [type(plug).__qualname__ + " " + fingerprint(plug) for plug in self.plugs],
         }
 
 
@@ -161,7 +161,7 @@ class Observed(Simulator):
         return Batch(outer.observations, outer.excluded, {**inner.reasons, **outer.reasons})
 
     def describe(self) -> dict[str, Any]:
-        observers = {k: {"source": source_hash(type(v)), "state": tree_hash(v)} for k, v in self.observers.items()}
+        observers = {k: {"source": source_hash(type(v)), "state": fingerprint(v)} for k, v in self.observers.items()}
         return {"kind": "observed", "simulator": self.simulator.describe(), "observers": observers}
 
 
@@ -245,34 +245,3 @@ def source_hash(thing: Any) -> str:
         code = getattr(thing, "__code__", None)
         text = code.co_code if code is not None else repr(_name(thing)).encode()
     return hashlib.sha256(text).hexdigest()[:16]
-
-
-def tree_hash(tree: Any) -> str:
-    """A hash of a tree: arrays by their bytes, functions and classes by their source, the rest by its text; the same
-    in every process.
-    """
-    digest = hashlib.sha256()
-
-    def walk(node: Any) -> None:
-        if isinstance(node, (jax.Array, np.ndarray)):
-            digest.update(f"{node.dtype}{node.shape}".encode() + np.asarray(node).tobytes())
-        elif dataclasses.is_dataclass(node) and not isinstance(node, type):
-            digest.update(type(node).__qualname__.encode())
-            for item in dataclasses.fields(node):
-                digest.update(item.name.encode())
-                walk(getattr(node, item.name))
-        elif isinstance(node, Mapping):
-            for key, child in node.items():
-                digest.update(repr(key).encode())
-                walk(child)
-        elif isinstance(node, (list, tuple)):
-            digest.update(f"[{len(node)}]".encode())
-            for child in node:
-                walk(child)
-        elif callable(node):
-            digest.update(source_hash(node).encode())
-        else:
-            digest.update(repr(node).encode())
-
-    walk(tree)
-    return digest.hexdigest()[:16]

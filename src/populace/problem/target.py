@@ -171,6 +171,21 @@ class Target:
         new._know(checked(matrix, self.labels), source)
         return new
 
+    def with_values(self, values: np.ndarray) -> "Target":
+        """The same target with other moments (k,), as if a run had been observed in place of the data.
+
+        Fits and distances see `values` alone; `data` and the covariance stay as they are. Nothing is compiled again.
+
+        **Raises:** `TargetError` for another shape, or a number that is not finite.
+        """
+        values = np.array(values, np.float64)
+        if values.shape != self.values.shape or not np.isfinite(values).all():
+            raise TargetError(f"moments of shape {values.shape} are no {len(self.labels)} finite numbers")
+        new = object.__new__(Target)
+        new._set(self.data, self.moments, self.held_out, self.summary, values, self.fitted)
+        new._know(self.covariance, self.covariance_source)
+        return new
+
     def sentence(self) -> str:
         """What the target is, in words: its moments, the missing times, and where the covariance comes from."""
         fitted = int(self.fitted.sum())
@@ -193,6 +208,7 @@ class Target:
             "times": {name: list(one.times) for name, one in self.data.items()},
             "missing": self.missing,
             "labels": list(self.labels),
+            "values": _hash(self.values),
             "fitted": self.fitted.tolist(),
             "covariance": {"source": self.covariance_source, "sha256": matrix},
         }

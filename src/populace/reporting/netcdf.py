@@ -1,4 +1,5 @@
-"""A fit as a netCDF file in the ArviZ layout: groups posterior, posterior_predictive, prior, observed_data, sample_stats.
+"""A fit as a netCDF file in the ArviZ layout: groups posterior, posterior_predictive, prior, observed_data,
+sample_stats.
 
 `arviz.from_netcdf(path)` and `xarray.open_datatree(path)` open it.
 """
@@ -20,11 +21,15 @@ def fit_tree(fit: Fit) -> xr.DataTree:
     draws = {**fit.draws, **fit.derived}
     prior = {**fit.prior, **fit.prior_derived}
     target = fit.problem.target
-    moments = xr.DataArray(fit.moments[kept][None], dims=("chain", "draw", "moment"), coords={"moment": list(target.labels)})
+    moments = xr.DataArray(
+        fit.moments[kept][None], dims=("chain", "draw", "moment"), coords={"moment": list(target.labels)}
+    )
     predictive = _draws({name: values[kept] for name, values in fit.observations.items()})
     predictive["moments"] = moments
     seen = {
-        name: xr.DataArray(np.asarray(series.values, np.float64), dims=[f"{name}_{i}" for i in range(np.ndim(series.values))])
+        name: xr.DataArray(
+            np.asarray(series.values, np.float64), dims=[f"{name}_{i}" for i in range(np.ndim(series.values))]
+        )
         for name, series in target.data.items()
     }
     seen["moments"] = xr.DataArray(target.values, dims=("moment",), coords={"moment": list(target.labels)})

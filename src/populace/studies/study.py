@@ -25,7 +25,8 @@ from ..reporting.netcdf import write_fit
 @dataclass(frozen=True)
 class Findings:
     """What a study found: sentences that answer its question, results in reading order, fits by name (the first is the
-    main one), and a flat summary for programs."""
+    main one), and a flat summary for programs.
+    """
 
     headline: tuple[str, ...]
     results: tuple[Result, ...]

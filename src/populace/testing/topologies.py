@@ -83,13 +83,16 @@ def _shapes(topology: Topology, matrix: np.ndarray, key: Key) -> None:
     _require(found.shape == values.shape, topology, f"sum of values {values.shape} has shape {found.shape}")
     _close(topology, "trailing axes are mixed up", found.reshape(flat.shape), matrix @ flat, matrix, 4.0)
     for wrong in (jnp.zeros(topology.size + 1), jnp.zeros(())):
-        try:
-            topology.sum(wrong)
-        except ModelError:
-            continue
-        raise AssertionError(
-            f"{_name(topology)}: values of shape {wrong.shape} are summed; raise ModelError (per_agent)"
-        )
+        refused = _refuses(topology, wrong)
+        _require(refused, topology, f"values of shape {wrong.shape} are summed; raise ModelError (per_agent)")
+
+
+def _refuses(topology: Topology, values: Array) -> bool:
+    try:
+        topology.sum(values)
+    except ModelError:
+        return True
+    return False
 
 
 def _degree(topology: Topology, matrix: np.ndarray, key: Key) -> None:

@@ -1,8 +1,9 @@
 """An outbreak in a boarding school, boy by boy.
 
 Susceptible boys catch an infection from infectious ones whom they mix with; infectious boys take to their beds,
-unless they show no symptoms; then they convalesce out of bed, and are well again. Rates are constant, so durations
-are exponential; everybody mixes with everybody alike. With `immune` = `silent` = 0 it is the individual-based form of
+unless they show no symptoms; then they convalesce out of bed, and are well again. Everybody mixes with everybody
+alike. The infectious time is passed in `stages` equal stages left at constant rates: exponential with one, less
+variable (Erlang) with more. With one stage and `immune` = `silent` = 0 it is the individual-based form of
 the model that textbooks fit to the influenza of January 1978 in an English boarding school (Anonymous 1978, British
 Medical Journal 1:587; Murray 2002, Mathematical Biology I, section 10.2): R0 = beta / recovery near 3.7 and
 1 / recovery near 2.2 days.
@@ -23,11 +24,13 @@ from ..core.noise import as_float
 
 
 class Boys(eqx.Module):
-    """One entry a boy, (boys,) float32. All but `order` are 0 or 1; `order` is the rank in which a boy went to bed,
-    from 1, or 0."""
+    """One entry a boy, (boys,) float32, 0 or 1 but for `stage`, the stages of illness that a boy has passed, and
+    `order`, the rank in which he went to bed, from 1, or 0.
+    """
 
     susceptible: Float[Array, " boys"]
     infectious: Float[Array, " boys"]
+    stage: Float[Array, " boys"]
     convalescent: Float[Array, " boys"]
     silent: Float[Array, " boys"]
     order: Float[Array, " boys"]
@@ -47,9 +50,9 @@ class SchoolEpidemic(Model):
 
     At time 0 exactly `first` boys lie in bed, and silent infections are as common among boys without symptoms.
 
-    Sites: `immune`, `silent`, `vaccinate`, `lots`, `first`, `unseen` in init; `isolate`, `infect`, `recover`, `convalesce` in a step.
-    Rules of the house: nobody is vaccinated, and nobody is isolated (boys in bed still infect). A measure replaces
-    the rule at `vaccinate` or `isolate`.
+    Sites: `immune`, `silent`, `vaccinate`, `lots`, `first`, `unseen` in init; `isolate`, `infect`, `recover`,
+    `convalesce` in a step. Rules of the house: nobody is vaccinated, and nobody is isolated (boys in bed still
+    infect). A measure replaces the rule at `vaccinate` or `isolate`.
     """
 
     beta: Float[Array, ""] = parameter(
@@ -65,6 +68,7 @@ class SchoolEpidemic(Model):
     silent: Float[Array, ""] = parameter(default=0.0, domain=unit, doc="share of boys who infect without falling ill")
     boys: int = eqx.field(static=True, default=763)
     first: int = eqx.field(static=True, default=3)
+    stages: int = eqx.field(static=True, default=1)
     steps_per_day: int = eqx.field(static=True, default=6)
 
     def init(self, draw: Draw) -> Boys:
@@ -78,7 +82,7 @@ class SchoolEpidemic(Model):
         unseen = draw.bernoulli("unseen", jnp.minimum(prevalence, 1.0), where=open_to * silent)
         infectious = ill + unseen
         zero = jnp.zeros(self.boys, jnp.float32)
-        return Boys(open_to - unseen, infectious, zero, silent, _ranked(zero, ill), infectious.sum())
+        return Boys(open_to - unseen, infectious, zero, zero, silent, _ranked(zero, ill), infectious.sum())
 
     def step(self, draw: Draw, boys: Boys) -> Boys:
         day = jnp.full(self.boys, draw.time / self.steps_per_day, jnp.float32)
@@ -86,11 +90,13 @@ class SchoolEpidemic(Model):
         isolated = draw.decide("isolate", view, _none_in)
         force = self.beta * (boys.infectious * (1 - isolated)).sum() / self.boys
         caught = draw.bernoulli("infect", self._within_step(force), where=boys.susceptible)
-        healed = draw.bernoulli("recover", self._within_step(self.recovery), where=boys.infectious)
+        passed = draw.bernoulli("recover", self._within_step(self.stages * self.recovery), where=boys.infectious)
+        healed = passed * (boys.stage >= self.stages - 1)
         well = draw.bernoulli("convalesce", self._within_step(self.convalescence), where=boys.convalescent)
         return Boys(
             boys.susceptible - caught,
             boys.infectious + caught - healed,
+            boys.stage + passed,
             boys.convalescent + healed * (1 - boys.silent) - well,
             boys.silent,
             _ranked(boys.order, caught * (1 - boys.silent)),

@@ -1,0 +1,274 @@
+"""Gradient descent on central differences with common random numbers.
+
+The loss of parameters theta is L = g' V^-1 g, with g = E[m(theta)] - data over the fitted moments and V the covariance
+of the target. A round runs R replicates at theta and at theta +- h e_i, all with the same R keys, so that a difference
+shows the parameter and not the luck. With g_r and G_r the gap and its central difference in replicate r,
+
+    gradient = 2 / (R (R - 1)) sum over r != s of G_r' V^-1 g_s,
+    loss     = 1 / (R (R - 1)) sum over r != s of g_r' V^-1 g_s:
+
+g and its derivative never come from the same replicate (see `pairs.py`). Both are unbiased for the loss of expected
+moments, up to the h^2 of central differences; the square of a mean over all replicates would instead add the
+simulation's own variance to the loss, and lead towards parameters where the model is merely quiet.
+
+Parameters move on the real scale of the space, in spreads of the prior there: v = (real - median) / spread.
+"""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import scipy.linalg
+
+from .._errors import MethodError
+from .._results import Code
+from .._types import Key
+from ..core.rounds import Done, Method
+from ..problem.covariance import factor
+from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.space import Space
+from .descent import Descent
+from .estimates import Point
+from .sandwich import Linearised, linearised, overidentification, sandwich
+
+_PRIOR_DRAWS = 4000
+_REACH = 8.0
+"""How far iterates may go from the prior's median, in its spreads: beyond, float32 knows bounded parameters no more."""
+_EDGE = 0.001
+"""A prior probability this near to 0 or 1 is the prior's end."""
+_FEWEST = 3
+"""Replicates of which all runs count that a start needs: an error takes three."""
+_ROUNDS = 10
+"""The fewest rounds that the last start gets, and with more starts left twice..."""
+_RUNG = 2
+"""...the fewest between two droppings."""
+_PATIENCE = 3
+"""Rounds in a row in which the average must be settled."""
+
+
+class DifferencesDescent(Method[Problem, Descent, Point]):
+    """Gradient descent from several starts, on differences with common random numbers.
+
+    Starts are draws from the prior and run side by side. The budget is cut into equal shares, one for each halving of
+    the starts down to one: at the end of a share the half with the larger loss is dropped (successive halving; Jamieson
+    and Talwalkar 2016). What is left then descends until the budget is spent, or until the mean gradient over the last
+    half of the rounds is 0 within its own error, in three rounds running. The estimate is the mean of these iterates
+    (Polyak and Juditsky 1992) and, where the rank is full and the step within reach of the differences, one
+    Gauss-Newton step on from there, -(G' V^-1 G)^-1 times half their mean gradient: as exact as all their replicates
+    make it, whatever the optimiser's rate was. Fresh replicates at the mean give G and the checks of `sandwich.py`.
+
+    **Arguments:**
+
+    - `optimiser`: any optax optimiser that needs no more than gradients; its rate is in prior spreads a round.
+    - `starts`: how many; `replicates`: R, three at the least.
+    - `difference`: h, in prior spreads. The bias of a gradient grows as h^2; the variance of one of counts as 1/h.
+    - `judged`: replicates at the mean, with differences at h and at h/2, of which the h^2 is taken out (Richardson).
+    """
+
+    optimiser: optax.GradientTransformation = eqx.field(default_factory=lambda: optax.adam(0.1))
+    starts: int = eqx.field(static=True, default=8)
+    replicates: int = eqx.field(static=True, default=8)
+    difference: float = eqx.field(static=True, default=0.1)
+    judged: int = eqx.field(static=True, default=100)
+
+    def start(self, task: Problem, key: Key, budget: int) -> Descent:
+        _whitened(task, np.zeros((1, len(task.target.labels))))
+        if min(self.replicates, self.judged) < _FEWEST or self.starts < 1 or not self.difference > 0:
+            raise MethodError(f"take a start or more, {_FEWEST} replicates or more, and a difference above 0")
+        d, rungs = task.space.size, math.ceil(math.log2(self.starts)) + 1
+        needed = self._reserve(d) + self._calls(d) * max(_RUNG * self.starts * rungs, _ROUNDS)
+        if budget < needed:
+            raise MethodError(
+                f"a budget of {budget} calls is too small for {self.starts} starts of {d} parameters with "
+                f"{self.replicates} replicates: give {needed}, or take fewer starts"
+            )
+        middle, spread = _scales(task.space)
+        real = np.asarray(task.space.to_real(task.space.sample(key, self.starts)), np.float64)
+        at = np.clip((real - middle) / spread, -_REACH, _REACH)
+        first = jax.tree.map(np.asarray, jax.vmap(self.optimiser.init)(jnp.asarray(at, jnp.float32)))
+        return Descent.begin((middle, spread), at, first, int(task.target.fitted.sum()), budget, self._share(d, budget))
+
+    def _calls(self, d: int) -> int:
+        """What a round of one start costs."""
+        return (1 + 2 * d) * self.replicates
+
+    def _reserve(self, d: int) -> int:
+        """What the judgement costs."""
+        return (1 + 4 * d) * self.judged
+
+    def _share(self, d: int, budget: int) -> int:
+        return (budget - self._reserve(d)) // (math.ceil(math.log2(self.starts)) + 1)
+
+    def _plan(self, state: Descent) -> tuple[np.ndarray, tuple[float, ...], int]:
+        """Where the next runs are: centres (n, d), step widths, replicates."""
+        if int(state.phase) == 1:
+            return state.average[None], (self.difference, self.difference / 2), self.judged
+        return state.at, (self.difference,), self.replicates
+
+    def ask(self, task: Problem, state: Descent, key: Key) -> Simulate:
+        centres, widths, count = self._plan(state)
+        points = (centres[:, None] + _offsets(centres.shape[1], widths)).reshape(-1, centres.shape[1])
+        real = np.repeat(state.real(points), count, axis=0)
+        keys = jr.split(key, count)[np.tile(np.arange(count), len(points))]
+        return Simulate(task.space.from_real(jnp.asarray(real)), keys)
+
+    def tell(self, task: Problem, state: Descent, ask: Simulate, answer: Simulated) -> Descent:
+        centres, widths, count = self._plan(state)
+        found = _taken(task, answer, len(centres), widths, count)
+        state = eqx.tree_at(
+            lambda s: (s.tally, s.left, s.rung_left),
+            state,
+            (state.tally.with_(answer), *(np.array(int(n) - ask.calls()) for n in (state.left, state.rung_left))),
+        )
+        alive = [i for i, one in enumerate(found) if len(one) >= _FEWEST]
+        if not alive:
+            raise MethodError(
+                f"no start is left of which {_FEWEST} replicates in a round can be used: {state.tally.sentence()}"
+            )
+        if int(state.phase) == 1:
+            return eqx.tree_at(lambda s: (s.phase, s.last), state, (np.array(2), found[0]))
+        state = state.only(alive).with_round([found[i] for i in alive])
+        return self._planned(task.space.size, self._moved(state))
+
+    def _moved(self, state: Descent) -> Descent:
+        gradient, at = (jnp.asarray(a, jnp.float32) for a in (state.gradients[:, -1], state.at))
+        step, after = _update(self.optimiser, gradient, state.optimiser, at)
+        moved = np.clip(state.at + np.asarray(step, np.float64), -_REACH, _REACH)
+        return eqx.tree_at(lambda s: (s.at, s.optimiser), state, (moved, jax.tree.map(np.asarray, after)))
+
+    def _planned(self, d: int, state: Descent) -> Descent:
+        """The state with starts dropped where their share of the budget is spent, and with its phase."""
+        share, calls = self._share(d, int(state.budget)), self._calls(d)
+        while state.starts > 1 and int(state.rung_left) < state.starts * calls:
+            state = eqx.tree_at(lambda s: s.rung_left, state.better_half(), np.array(int(state.rung_left) + share))
+        calm = int(state.calm) + 1 if state.starts == 1 and state.settled else 0
+        over = calm >= _PATIENCE or int(state.left) - self._reserve(d) < calls
+        return eqx.tree_at(
+            lambda s: (s.calm, s.phase), state, (np.array(calm), np.array(int(state.starts == 1 and over)))
+        )
+
+    def done(self, task: Problem, state: Descent, left: int) -> Done | None:
+        if int(state.phase) < 2:
+            return None
+        where = f"over rounds {state.rounds // 2 + 1} to {state.rounds}"
+        if int(state.calm) >= _PATIENCE:
+            return Done(Code.CONVERGED, f"stopped by its own rule: {where} the mean gradient is 0 within its error")
+        return Done(Code.BUDGET_SPENT, f"the budget ran out while {where} the mean gradient was not 0 within its error")
+
+    def finish(self, task: Problem, state: Descent, key: Key) -> Point:
+        near = linearised(state.last)
+        step, remark = self._step(state, near)
+        real = state.real(state.average + step)
+        covariance = sandwich(near, state.behind) * np.outer(state.spread, state.spread)
+        loss, error = near.loss(step)
+        notes = [
+            f"The best of {self.starts} starts, after {state.rounds} rounds. g' V^-1 g is {loss:.3g}, of which the "
+            f"simulation's noise is taken out (standard error {error:.2g}). {remark}",
+            _overidentified(near),
+            *(_flat(task.space, state, near.directions[:, i]) for i in range(near.rank, real.size)),
+            *_ends(task.space, real),
+        ]
+        if state.tally.excluded:
+            notes.append(state.tally.sentence())
+        return Point(real, covariance, loss, tuple(notes))
+
+    def _step(self, state: Descent, near: Linearised) -> tuple[np.ndarray, str]:
+        """The last step (d,), and what to say of it."""
+        still = np.zeros(state.at.shape[1])
+        if not near.full:
+            return still, "The estimate is the mean of the last half of the iterates."
+        step = -near.solve(state.mean_gradient) / 2.0
+        far = float(np.abs(step).max())
+        if far > self.difference:
+            return still, (
+                f"The minimum is not reached: by the linear model it lies {far:.2g} spreads of the prior away, and "
+                f"differences reach {self.difference:g}. Read the covariance as that of a point near by."
+            )
+        return step, f"Its errors count the data and {state.behind:.0f} replicates of the simulation."
+
+
+@eqx.filter_jit
+def _update(optimiser: optax.GradientTransformation, gradient: Any, state: Any, at: Any) -> tuple[Any, Any]:
+    return jax.vmap(optimiser.update)(gradient, state, at)
+
+
+def _scales(space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """Median and spread (d,) of the prior on the real scale; the spread is half the width of the middle 68 %."""
+    real = np.asarray(space.to_real(space.sample(jr.key(0), _PRIOR_DRAWS)), np.float64)
+    low, middle, high = np.quantile(real, [0.16, 0.5, 0.84], axis=0)
+    return middle, (high - low) / 2.0
+
+
+def _offsets(d: int, widths: tuple[float, ...]) -> np.ndarray:
+    """The points around a centre, (1 + 2 d len(widths), d): itself, then +h e_i and -h e_i for each width h."""
+    return np.concatenate([np.zeros((1, d)), *(sign * h * np.eye(d) for h in widths for sign in (1.0, -1.0))])
+
+
+def _whitened(task: Problem, moments: np.ndarray) -> np.ndarray:
+    """Gaps (n, k) of moments (n, all) to the data, in independent units; 0 for a run without moments."""
+    use = np.flatnonzero(task.target.fitted)
+    if task.target.covariance is None:
+        raise MethodError("the loss measures gaps in standard errors: give the target a covariance")
+    lower = factor(task.target.covariance[np.ix_(use, use)], [task.target.labels[i] for i in use])
+    gaps = np.nan_to_num(moments[:, use] - task.target.values[use])
+    return scipy.linalg.solve_triangular(lower, gaps.T, lower=True).T
+
+
+def _taken(task: Problem, answer: Simulated, centres: int, widths: tuple[float, ...], count: int) -> list[np.ndarray]:
+    """Of each centre, derivatives and gap (R, k, d + 1) of the replicates of which every run counts."""
+    d = task.space.size
+    rows = _whitened(task, answer.moments).reshape(centres, -1, count, int(task.target.fitted.sum()))
+    sides = rows[:, 1:].reshape(centres, len(widths), 2, d, count, -1)
+    slopes = [(sides[:, i, 0] - sides[:, i, 1]) / (2.0 * h) for i, h in enumerate(widths)]
+    slope = slopes[0] if len(slopes) == 1 else (4.0 * slopes[1] - slopes[0]) / 3.0
+    both = np.concatenate([slope, rows[:, :1]], axis=1).transpose(0, 2, 3, 1)
+    sound = ~answer.excluded.reshape(centres, -1, count).any(1)
+    return [one[ok] for one, ok in zip(both, sound, strict=True)]
+
+
+def _overidentified(near: Linearised) -> str:
+    found = overidentification(near)
+    if not found.freedom:
+        return "The moments are as many as the combinations of parameters they react to: nothing is left to test."
+    chance = f"J = {found.statistic:.3g} on {found.freedom} degrees of freedom, p = {found.p:.2g}"
+    verdict = "the moments contradict the model" if found.p < 0.05 else "the moments do not contradict the model"
+    return f"{chance}: {verdict}."
+
+
+def _flat(space: Space, state: Descent, direction: np.ndarray) -> str:
+    """A sentence on a direction (d,) that the moments do not react to, in the parameters' own units.
+
+    Parameters that cannot be negative change by per cent, so that a product shows as one up and the other down by as
+    much; others by parts of the prior's spread. The largest change is called 1, and less than a fiftieth is left out.
+    """
+    ends = state.real(state.average + 1e-2 * np.stack([-direction, direction]))
+    low, high = np.asarray(space.flat(space.from_real(jnp.asarray(ends))), np.float64)
+    relative = space.bounds()[0] >= 0.0
+    drawn = np.asarray(space.flat(space.sample(jr.key(0), _PRIOR_DRAWS)), np.float64)
+    unit = np.where(relative, (low + high) / 2.0, np.diff(np.quantile(drawn, [0.16, 0.84], axis=0), axis=0)[0] / 2.0)
+    change = (high - low) / unit
+    change = change / change[np.argmax(np.abs(change))]
+    parts = [
+        f"{label} by {part:+.2g} {'%' if share else 'hundredths of its prior spread'}"
+        for label, part, share in zip(space.labels, change, relative, strict=True)
+        if abs(part) > 0.02
+    ]
+    return (
+        f"In {len(state.last)} replicates no moment reacts to changing {' with '.join(parts)}: the estimate is one of "
+        "many, and it has no covariance."
+    )
+
+
+def _ends(space: Space, real: np.ndarray) -> list[str]:
+    """A sentence for every parameter at an end of its prior."""
+    place = np.asarray(space.cdf(space.from_real(jnp.asarray(real[None]))))[0]
+    return [
+        f"{label} lies at the {'lower' if p < 0.5 else 'upper'} end of its prior."
+        for label, p in zip(space.labels, place, strict=True)
+        if min(p, 1.0 - p) < _EDGE
+    ]
