@@ -259,7 +259,7 @@ class Lonely(Fishers):
 
 
 def test_a_policy_stands_at_a_decision_of_agents():
-    with pytest.raises(SiteError, match="'coin' is of kind bernoulli.*only at a decision"):
+    with pytest.raises(SiteError, match=r"'coin' is of kind bernoulli.*only at a decision"):
         fish(Deciding("coin", Greedy(1.0)), model=Lonely())
-    with pytest.raises(SiteError, match="'plan'.*agents.*leading axis"):
+    with pytest.raises(SiteError, match=r"'plan'.*agents.*leading axis"):
         fish(Deciding("plan", Greedy(1.0)), model=Lonely())

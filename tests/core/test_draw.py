@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import pytest
 
 from populace.core.choice import Choice
 from populace.core.draw import Draw
@@ -62,11 +61,12 @@ def test_draws_are_what_they_were():
     assert [row.tolist() for row in got] == GOLDEN
 
 
-@pytest.mark.parametrize("kind", CHANCE)
-def test_numbers_are_float32_of_the_population(kind: str):
-    for asked, shape in ((5, (5,)), ((5, 2), (5, 2)), ((), ()), (np.int64(4), (4,))):
-        got = jax.eval_shape(lambda: CHANCE[kind](draw(), size=asked))
-        assert got.shape == shape and got.dtype == jnp.float32 and not got.weak_type
+def test_numbers_are_float32_of_the_population():
+    sizes = {5: (5,), (5, 2): (5, 2), (): (), np.int64(4): (4,)}
+    for kind, call in CHANCE.items():
+        got = jax.eval_shape(lambda call=call: [call(draw(), size=size) for size in sizes])
+        assert [leaf.shape for leaf in got] == list(sizes.values()), kind
+        assert all(leaf.dtype == jnp.float32 and not leaf.weak_type for leaf in got), kind
 
 
 def test_reordering_and_adding_sites_changes_nothing():
@@ -79,14 +79,13 @@ def test_reordering_and_adding_sites_changes_nothing():
     assert equal(one, drawn(other)[::-1])
 
 
-@pytest.mark.parametrize("kind", CHANCE)
-def test_capacity_changes_nothing(kind: str):
-    small, large = (drawn(lambda d, n=n: CHANCE[kind](d, size=n)) for n in (5, 64))
-    np.testing.assert_array_equal(small, large[:5])
+def all_kinds(**how: Any) -> list[Any]:
+    choice = draw().categorical("x", jnp.zeros(3), **how)
+    return [choice, *(call(draw(), **how) for call in CHANCE.values())]
 
 
-def test_capacity_changes_no_category():
-    small, large = (drawn(lambda d, n=n: d.categorical("x", jnp.zeros(3), size=n)) for n in (5, 64))
+def test_capacity_changes_nothing():
+    small, large = (jax.jit(lambda n=n: all_kinds(size=n))() for n in (5, 64))
     assert equal(small, jax.tree.map(lambda leaf: leaf[:5], large))
 
 
@@ -113,21 +112,19 @@ def test_time_is_the_step():
     assert int(draw(7).time) == 7 and draw(7).time.dtype == jnp.int32
 
 
-@pytest.mark.parametrize("kind", CHANCE)
-def test_where_masks(kind: str):
+def test_where_masks():
     where = jnp.array([1.0, 0.0, 1.0, 0.0])
-    ways = ({"size": 4}, {"where": where}, {"where": where > 0})
-    free, masked, by_truth = drawn(lambda _: [CHANCE[kind](draw(), **way) for way in ways])
-    np.testing.assert_array_equal(masked, np.where(where > 0, free, 0.0))
-    np.testing.assert_array_equal(by_truth, masked)
 
+    @jax.jit
+    def ways() -> list[Any]:
+        return [all_kinds(size=4), all_kinds(where=where), all_kinds(where=where > 0)]
 
-def test_where_masks_a_choice():
-    where = jnp.array([1.0, 0.0, 1.0])
-    choice = drawn(lambda d: d.categorical("x", jnp.zeros((3, 4)), where=where))
-    assert int(choice.index[1]) == 4 and (choice.one_hot[1] == 0).all()
-    assert choice.take(jnp.arange(1.0, 5.0))[1] == 0
-    assert float(choice.one_hot.sum()) == 2.0
+    (_, *free), (choice, *masked), by_truth = ways()
+    for one, other in zip(free, masked, strict=True):
+        np.testing.assert_array_equal(other, np.where(where > 0, one, 0.0))
+    assert equal(by_truth, [choice, *masked])
+    assert choice.index[1] == choice.index[3] == 3 and (choice.one_hot.sum(-1) == where).all()
+    assert choice.take(jnp.arange(1.0, 4.0))[1] == 0
 
 
 def test_where_masks_a_decision():
@@ -140,25 +137,24 @@ def test_where_masks_a_decision():
     assert int(action["side"].index[0]) == 2
 
 
-@pytest.mark.parametrize("kind", CHANCE)
-def test_no_gradient_reaches_a_masked_parameter(kind: str):
-    call = {
-        "bernoulli": lambda d, x, w: d.bernoulli("x", x, where=w),
-        "binomial": lambda d, x, w: d.binomial("x", 3, x, where=w),
-        "poisson": lambda d, x, w: d.poisson("x", x, where=w),
-        "geometric": lambda d, x, w: d.geometric("x", x, where=w),
-        "exponential": lambda d, x, w: d.exponential("x", x, where=w),
-        "normal": lambda d, x, w: d.normal("x", x, x, where=w),
-        "uniform": lambda d, x, w: d.uniform("x", x, 2.0, where=w),
-    }[kind]
+def test_no_gradient_reaches_a_masked_parameter():
+    calls = [
+        lambda d, x, w: d.bernoulli("x", x, where=w),
+        lambda d, x, w: d.binomial("x", 3, x, where=w),
+        lambda d, x, w: d.poisson("x", x, where=w),
+        lambda d, x, w: d.geometric("x", x, where=w),
+        lambda d, x, w: d.exponential("x", x, where=w),
+        lambda d, x, w: d.normal("x", x, x, where=w),
+        lambda d, x, w: d.uniform("x", x, 2.0, where=w),
+    ]
 
     @jax.jit
-    @jax.grad
-    def gradient(x: jax.Array) -> jax.Array:
-        return call(draw(), x, jnp.array([1.0, 0.0, 0.0])).sum()
+    def gradients(x: jax.Array) -> list[jax.Array]:
+        where = jnp.array([1.0, 0.0, 0.0])
+        return [jax.grad(lambda y, call=call: call(draw(), y, where).sum())(x) for call in calls]
 
-    got = np.asarray(gradient(jnp.array([0.5, 0.0, jnp.nan])))
-    assert np.isfinite(got).all() and (got[1:] == 0).all()
+    for got in gradients(jnp.array([0.5, 0.0, jnp.nan])):
+        assert np.isfinite(got).all() and (got[1:] == 0).all()
 
 
 def test_parameters_may_be_shared_or_one_each():
@@ -182,10 +178,10 @@ def test_numbers_follow_agents_and_not_slots():
     order = np.array([2, 0, 3, 1])
 
     @jax.jit
-    def all_kinds(ids: jax.Array) -> list[Any]:
+    def numbers(ids: jax.Array) -> list[Any]:
         return [call(draw().child("wolves", follow=ids), size=4) for call in CHANCE.values()]
 
-    for here, moved in zip(all_kinds(identity), all_kinds(identity[order]), strict=True):
+    for here, moved in zip(numbers(identity), numbers(identity[order]), strict=True):
         np.testing.assert_array_equal(moved, here[order])
 
 

@@ -83,7 +83,7 @@ def test_a_fault_names_site_and_step(kind: str, wrong: float):
 
 def test_throwing_is_the_default():
     assert issubclass(FaultError, RunError)
-    with pytest.raises(FaultError, match="'x'.*step 3"):
+    with pytest.raises(FaultError, match=r"'x'.*step 3"):
         simulate(Walk("bernoulli"), jr.key(0), 5)
     assert simulate(Walk("bernoulli", at=9), jr.key(0), 5).faults == {}
 
@@ -110,7 +110,7 @@ def test_the_cause_is_named_and_not_what_follows_from_it():
 
 def test_faults_do_not_hang_on_chunks():
     assert faults(Walk("chain"), chunk=2) == {"z": 3, "a": 3}
-    with pytest.raises(FaultError, match="'z'.*step 3"):
+    with pytest.raises(FaultError, match=r"'z'.*step 3"):
         simulate(Walk("chain"), jr.key(0), 5, chunk=2)
 
 

@@ -127,7 +127,7 @@ def test_a_draw_in_a_foreign_trace_is_refused(asked: Asked):
 @pytest.mark.parametrize(
     "asked",
     [
-        lambda d: [jax.vmap(lambda x: x + u(e, size=()))(jnp.zeros(3)) for e in [d.child("before")]],
+        lambda d: jax.vmap(lambda x, e=d.child("before"): x + u(e, size=()))(jnp.zeros(3)),
         lambda d: jax.vmap(lambda x: x + u(d.child("inside"), size=()))(jnp.zeros(3)),
         lambda d: jax.lax.scan(lambda c, i: (c + u(d.child("inside"), size=()), None), 0.0, jnp.arange(3)),
         lambda d: jax.vmap(lambda x: d.loop("turns", 2, lambda e, i, c: c, x))(jnp.zeros(3)),
@@ -190,7 +190,7 @@ class Slots(list):  # a list that hashes, to be static
 
 @pytest.mark.parametrize("how", ["draw", "child"])
 def test_a_draw_of_init_is_refused_in_step(how: str):
-    with pytest.raises(SiteError, match="x'.*closed"):
+    with pytest.raises(SiteError, match=r"x'.*closed"):
         simulate(Keeper(kept=Slots(), how=how), jr.key(0), 2)
 
 

@@ -83,9 +83,9 @@ def test_the_domain_is_checked():
             bind(town(), {"beta": wrong})
     with pytest.raises(DomainError, match="ages"):
         town(ages=[0.1, 1.2])
-    with pytest.raises(DomainError, match="Household.beta"):
+    with pytest.raises(DomainError, match=r"Household.beta"):
         Household(-1.0)
-    with pytest.raises(DomainError, match="household.beta"):
+    with pytest.raises(DomainError, match=r"household.beta"):
         bind(town(), {"household.beta": -1.0})
 
 
@@ -120,7 +120,7 @@ def test_bind_reaches_every_name():
 
 
 def test_bind_says_what_is_wrong():
-    with pytest.raises(UnknownParameterError, match="no parameter 'household.bta'; did you mean 'household.beta'"):
+    with pytest.raises(UnknownParameterError, match=r"no parameter 'household.bta'; did you mean 'household.beta'"):
         bind(town(), {"household.bta": 1.0})
     with pytest.raises(UnknownParameterError, match="edges"):
         bind(town(), {"edges": jnp.zeros(3)})

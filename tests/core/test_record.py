@@ -14,7 +14,7 @@ from populace.core.model import Model
 from populace.core.record import AtTimes, EveryStep, Last, Recording, Reduced, time_mean
 from populace.core.simulate import simulate
 
-T = 11
+T = 12
 
 
 class Walkers(Model):
@@ -39,7 +39,7 @@ def whole() -> dict[str, np.ndarray]:
 
 KEPT = {
     "every": (EveryStep(), range(1, T + 1)),
-    "every third": (EveryStep(3), (3, 6, 9)),
+    "every third": (EveryStep(3), (3, 6, 9, 12)),
     "at times": (AtTimes((9, 2, 2, 5)), (2, 5, 9)),
     "last": (Last(), (T,)),
 }
@@ -56,8 +56,7 @@ def test_rows_are_rows_of_the_whole(whole: dict[str, np.ndarray], record: Record
         assert rows.dtype == whole[name].dtype
 
 
-@pytest.mark.parametrize("record", [EveryStep(3), AtTimes((2, 5, 9)), time_mean(4)], ids=["every", "at", "mean"])
-@pytest.mark.parametrize("chunk", [1, 5, 50])
+@pytest.mark.parametrize(("record", "chunk"), [(EveryStep(3), 5), (time_mean(4), 1), (time_mean(4), 50)])
 def test_chunks_change_no_bit(record: Recording, chunk: int):
     one, other = run(record), run(record, chunk=chunk)
     assert one.times.tolist() == other.times.tolist()
@@ -65,10 +64,10 @@ def test_chunks_change_no_bit(record: Recording, chunk: int):
         np.testing.assert_array_equal(one.observations[name], other.observations[name])
 
 
-@pytest.mark.parametrize("record", [EveryStep(), EveryStep(3), AtTimes((2, 5, 9))], ids=["every", "third", "at"])
+@pytest.mark.parametrize("record", [EveryStep(5), AtTimes((2, 5, 9))], ids=["fifth", "at"])
 def test_two_parts_make_the_whole(record: Recording):
-    one, first = run(record), run(record, 4)
-    second = run(record, T - 4, start=first.final)
+    one, first = run(record), run(record, T // 2)
+    second = run(record, T // 2, start=first.final)
     assert [*first.times, *second.times] == one.times.tolist()
     for name, rows in one.observations.items():
         parts = [first.observations[name], second.observations[name]]

@@ -53,10 +53,11 @@ def run(steps: int = T, seed: int = 1, model: Model | None = None, **others: Any
 def test_a_run_by_hand():
     """Init at time 0, then step and observe; the key of a step is folded from its time."""
     model, key = SIR(), jr.key(1)
-    state = model.init(Draw(jr.fold_in(key, 0), 0))
+    step = jax.jit(lambda time, state: model.step(Draw(jr.fold_in(key, time), time), state))
+    state = jax.jit(lambda: model.init(Draw(jr.fold_in(key, 0), 0)))()
     totals = []
     for time in range(1, 4):
-        state = model.step(Draw(jr.fold_in(key, time), time), state)
+        state = step(time, state)
         totals.append(float(state.infected.sum()))
     got = run(3)
     assert got.observations["infected"].tolist() == totals
@@ -83,7 +84,7 @@ def test_more_agents_change_nobodys_luck():
     np.testing.assert_array_equal(few, many[:, :N])
 
 
-@pytest.mark.parametrize("chunk", [1, 4, T, 100])
+@pytest.mark.parametrize("chunk", [3, 5, 100])
 def test_chunks_change_no_bit(chunk: int):
     one, other = run(), run(chunk=chunk)
     assert eqx.tree_equal((one.observations, one.final), (other.observations, other.final))
@@ -92,8 +93,8 @@ def test_chunks_change_no_bit(chunk: int):
 
 def test_a_run_goes_on_bit_for_bit():
     whole, half = run(), run(4)
-    rest = run(T - 4, start=half.final)
-    assert rest.times.tolist() == list(range(5, T + 1))
+    rest = run(5, start=half.final)
+    assert rest.times.tolist() == [5, 6, 7, 8, 9]
     assert eqx.tree_equal(rest.final, whole.final)
     for name, rows in whole.observations.items():
         np.testing.assert_array_equal(jnp.concatenate([half.observations[name], rest.observations[name]]), rows)

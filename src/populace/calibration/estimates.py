@@ -3,10 +3,10 @@
 import abc
 
 import equinox as eqx
-import jax.random as jr
 import numpy as np
 
 from .._types import Key
+from ..core.noise import host_generator
 from ..problem.problem import Problem
 
 
@@ -68,7 +68,7 @@ class Point(Estimate):
         if not np.isfinite(self.covariance).all():
             return np.repeat(self.real[None], count, axis=0)
         values, vectors = np.linalg.eigh(self.covariance)
-        noise = np.asarray(jr.normal(key, (count, self.real.size)), np.float64)
+        noise = host_generator(key).standard_normal((count, self.real.size))
         return self.real + noise @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
 
     def centre(self, problem: Problem) -> np.ndarray:
@@ -80,11 +80,11 @@ class Point(Estimate):
 
 def systematic(key: Key, weights: np.ndarray, count: int) -> np.ndarray:
     """Indices (count,) drawn in proportion to `weights` with one uniform number, in shuffled order."""
-    first, shuffle = jr.split(key)
-    places = (np.arange(count) + float(jr.uniform(first))) / count
+    rng = host_generator(key)
+    places = (np.arange(count) + rng.uniform()) / count
     edges = np.cumsum(np.asarray(weights, np.float64))
     picked = np.searchsorted(edges / edges[-1], places, side="right")
-    return np.minimum(picked, weights.size - 1)[np.asarray(jr.permutation(shuffle, count))]
+    return np.minimum(picked, weights.size - 1)[rng.permutation(count)]
 
 
 def weighted_covariance(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from scipy.special import logsumexp
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key
+from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.covariance import factor
 from ..problem.distances import Distance, Standardised
@@ -135,7 +136,7 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
         pick, jitter = jr.split(key)
         weights = _normal(state.log_weight)
         parents = state.real[systematic(pick, weights, state.count)]
-        noise = np.asarray(jr.normal(jitter, parents.shape), np.float64)
+        noise = host_generator(jitter).standard_normal(parents.shape)
         return parents + noise @ _kernel(state).T
 
     def tell(self, task: Problem, state: Particles, ask: Simulate, answer: Simulated) -> Particles:

@@ -20,7 +20,7 @@ def manifest(*, seed: int, budget: int, problems: dict[str, Any]) -> dict[str, A
         "machine": {"system": platform.system(), "processor": platform.machine(), "device": jax.default_backend()},
         "random": {
             "generator": str(jax.random.key_impl(jax.random.key(0))),
-            "partitionable": bool(jax.config.read("jax_threefry_partitionable")),
+            "partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
         },
         "problems": problems,
     }

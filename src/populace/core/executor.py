@@ -23,7 +23,8 @@ from .._errors import MethodError
 
 _MEMORY_SHARE = 0.25
 _LANES = 1024
-_CHUNK = 4096
+_SIZES = (16, 128, 1024)
+"""Runs a chunk may hold: few sizes, so that rounds of any size share a few compiled functions."""
 _ENTRIES_AT_ONCE = 2**21
 
 
@@ -113,8 +114,8 @@ def chunk_size(function: Callable[[Any, Any], Any], shared: Any, one: Any, runs:
     budget = memory if memory is not None else int(_free_memory() * _MEMORY_SHARE)
     fits = max(1, int(budget // max(1, each)))
     devices = len(jax.local_devices())
-    wanted = _rounded(-(-min(fits, runs, _CHUNK) // devices)) * devices
-    return max(devices, wanted if wanted <= fits else fits // devices * devices)
+    wanted = next(size for size in _SIZES if runs <= 8 * size or size == _SIZES[-1])
+    return max(devices, min(wanted, fits) // devices * devices)
 
 
 _known_bytes: dict[Any, int] = {}
@@ -130,12 +131,6 @@ def _result_bytes(function: Callable[[Any, Any], Any], shared: Any, one: Any) ->
         shapes = jax.eval_shape(lambda a, x: function(eqx.combine(a, static), x), *dynamic)
         _known_bytes[mark] = int(sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
     return _known_bytes[mark]
-
-
-def _rounded(count: int) -> int:
-    """Up to 1, 2, .. 8, 10, 12, 14, 16, 20, ..: few sizes, so few compilations, and little waste."""
-    step = max(1, 2 ** (count.bit_length() - 3))
-    return -(-count // step) * step
 
 
 def _free_memory() -> int:

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._types import Key
@@ -60,6 +61,12 @@ class Noise(eqx.Module):
         whole = self._whole(shape)
         low = whole < 2**30
         return low, (jnp.where(low, whole, (2**31 - 1) - whole).astype(jnp.float32) + 0.5) * _STEP
+
+
+def host_generator(key: Key) -> np.random.Generator:
+    """A numpy generator seeded with the numbers of a JAX key: for bookkeeping on the host, where compiling a function
+    for each new shape would cost more than the numbers."""
+    return np.random.default_rng(np.asarray(jr.key_data(key)).ravel().tolist())
 
 
 def as_float(value: Any) -> Float[Array, "..."]:

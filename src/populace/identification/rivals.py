@@ -41,8 +41,8 @@ class Rivals(Result):
             )
         columns = ("model", "parameters", "root mean square gap", "unmatched moments", "parameters not identified")
         note = (
-            f"Over the {len(self.shared())} moments that all were confronted with, in standard errors of each model's own "
-            "predictions."
+            f"Over the {len(self.shared())} moments that all were confronted with, in standard errors of each "
+            "model's own predictions."
         )
         return (Section("Rival models", (), self.verdicts(), (), (Table("Rivals", columns, tuple(rows), note),)),)
 

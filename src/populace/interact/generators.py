@@ -1,18 +1,13 @@
 """Random networks: Erdős-Rényi and Watts-Strogatz. Made on the host, in seconds for a million agents."""
 
-import jax.random as jr
 import numpy as np
 
 from .._errors import ModelError
 from .._types import Key
+from ..core.noise import host_generator
 from .network import Network
 
 _PATIENCE = 50
-
-
-def host_generator(key: Key) -> np.random.Generator:
-    """A numpy generator seeded with the numbers of a JAX key: one key, one network, on every machine."""
-    return np.random.default_rng(np.asarray(jr.key_data(key)).ravel().tolist())
 
 
 def random_network(key: Key, size: int, degree: float) -> Network:

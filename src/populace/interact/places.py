@@ -6,7 +6,7 @@ import numpy as np
 
 from .._errors import ModelError
 from .._types import Key
-from .generators import host_generator
+from ..core.noise import host_generator
 from .mixing import Groups
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._errors import ModelError
 from .._types import Key
-from .generators import host_generator
+from ..core.noise import host_generator
 from .network import Network
 
 

@@ -133,7 +133,7 @@ class Prior:
         while inner is not None:
             families.append(type(inner).__name__)
             inner = getattr(inner, "base_dist", None)
-        numbers = [float(x) for leaf in jax.tree.leaves(self._joint) for x in np.ravel(np.asarray(leaf, np.float64))]
+        numbers = [float(x) for array in _numbers(self._joint) for x in np.ravel(np.asarray(array, np.float64))]
         plain = [x if math.isfinite(x) else str(x) for x in numbers]
         return {"family": families, "shape": list(self.shape), "numbers": plain}
 
@@ -171,6 +171,21 @@ class Prior:
         if not (np.isfinite(np.asarray(drawn)).all() and np.isfinite(np.asarray(density)).all()):
             raise SpaceError(f"the prior of '{self.name}' draws or weighs NaN or infinity: check its parameters")
         return np.asarray(drawn)
+
+
+def _numbers(part: Any) -> list[Any]:
+    """The numbers that a distribution or transform is made with, by name from the outside in.
+
+    numpyro's own order, that of the leaves of its trees, is that of a set of strings: another in every process.
+    """
+    if isinstance(part, dist.Distribution):
+        names = sorted(type(part).gather_pytree_data_fields())
+        return [a for name in names for a in _numbers(getattr(part, name, None))]
+    if isinstance(part, Transform | constraints.Constraint):
+        return [a for name, value in sorted(vars(part).items()) if name[0] != "_" for a in _numbers(value)]
+    if isinstance(part, list | tuple):
+        return [a for one in part for a in _numbers(one)]
+    return [part] if isinstance(part, int | float | np.ndarray | np.generic | jax.Array) else []
 
 
 def _rows(value: Array) -> Array:

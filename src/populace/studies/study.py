@@ -2,6 +2,7 @@
 
 import abc
 import importlib.resources
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,18 @@ class Findings:
     results: tuple[Result, ...]
     fits: dict[str, Fit]
     summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A study that was run: its `findings`, the `summary` as it was written, and the `files`, the report first."""
+
+    findings: Findings
+    summary: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+SEED = 1978
 
 
 class Study(abc.ABC):
@@ -65,14 +78,14 @@ class Part(Result):
 
 
 def run_study(
-    study: Study, out: Path | str, *, seed: int = 1978, budget: int | None = None, progress: bool | None = None
-) -> dict[str, Any]:
+    study: Study, out: Path | str, *, seed: int = SEED, budget: int | None = None, progress: bool | None = None
+) -> Studied:
     """Run a study and write its folder: `report.html`, `fit.nc`, `summary.json`.
 
     **Arguments:** `out`: the folder; `seed`: every random number follows from it; `budget`: simulator calls, the
     study's own by default; `progress`: show it (None: where there is a terminal).
 
-    **Returns:** the summary that was written.
+    **Returns:** what was found and written.
 
     **Raises:** `OutputError` before any work when the folder cannot be written to; `CheckpointError` when it holds the
     unfinished work of another seed, budget or version.
@@ -92,11 +105,11 @@ def run_study(
         manifest=made_with,
         headline=findings.headline,
     )
-    atomic_write(out / "report.html", html.encode())
+    files = [atomic_write(out / "report.html", html.encode())]
     for number, (name, fit) in enumerate(findings.fits.items()):
-        write_fit(fit, out / ("fit.nc" if number == 0 else f"fit-{name}.nc"))
-    write(_Summary(summary), out / "summary.json")
-    return summary
+        files.append(write_fit(fit, out / ("fit.nc" if number == 0 else f"fit-{name}.nc")))
+    files += write(_Summary(summary), out / "summary.json")
+    return Studied(findings, summary, tuple(files))
 
 
 @dataclass(frozen=True)
@@ -112,17 +125,15 @@ class _Summary(Result):
 
 def _claim(out: Path, what: Mapping[str, Any]) -> None:
     """Check that the folder can be written to, and mark whose work it holds."""
-    import json
-
     marker = out / "checkpoints" / "study.json"
-    if marker.exists():
-        held = json.loads(marker.read_text())
-        if held != dict(what):
-            raise CheckpointError(
-                f"'{out}' holds other work ({held['study']}, seed {held['seed']}, budget {held['budget']}): "
-                "choose another folder, or delete this one"
-            )
-        return
+    try:
+        held = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else dict(what)
+        other = held != dict(what)
+        whose = f"{held['study']}, seed {held['seed']}, budget {held['budget']}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"'{marker}' cannot be read ({error}): delete '{out}', or choose another folder") from error
+    if other:
+        raise CheckpointError(f"'{out}' holds other work ({whose}): choose another folder, or delete this one")
     atomic_write(marker, json.dumps(dict(what)).encode())
 
 

@@ -17,6 +17,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._errors import ModelError
 from ..core.domain import positive, unit
 from ..core.draw import Draw
 from ..core.model import Model, parameter
@@ -70,6 +71,13 @@ class SchoolEpidemic(Model):
     first: int = eqx.field(static=True, default=3)
     stages: int = eqx.field(static=True, default=1)
     steps_per_day: int = eqx.field(static=True, default=6)
+
+    def __check_init__(self) -> None:
+        if not 0 <= self.first <= self.boys or self.boys < 1 or self.stages < 1 or self.steps_per_day < 1:
+            raise ModelError(
+                f"boys={self.boys}, first={self.first}, stages={self.stages}, steps_per_day={self.steps_per_day}: each "
+                "is 1 or more, and first, which may be 0, no more than boys"
+            )
 
     def init(self, draw: Draw) -> Boys:
         immune = draw.bernoulli("immune", self.immune, size=self.boys)

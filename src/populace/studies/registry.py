@@ -1,0 +1,39 @@
+"""The studies by the names that the command line knows. Nothing is imported before a study is made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._errors import UnknownNameError, did_you_mean
+
+if TYPE_CHECKING:
+    from .study import Study
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study: its title, and the function that makes it."""
+
+    text: str
+    make: "Callable[[], Study]"
+
+
+def _influenza() -> "Study":
+    from .influenza import Influenza
+
+    return Influenza()
+
+
+STUDIES: dict[str, Entry] = {
+    "influenza": Entry("Influenza in a boarding school, 1978", _influenza),
+}
+
+
+def find(name: str) -> Entry:
+    """The entry of a name.
+
+    **Raises:** `UnknownNameError`.
+    """
+    if name not in STUDIES:
+        raise UnknownNameError(f"no study is called '{name}'; {did_you_mean(name, list(STUDIES))}")
+    return STUDIES[name]

@@ -1,0 +1,56 @@
+"""The models of the zoo by the names that the command line knows. Nothing is imported before a model is made."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._errors import UnknownNameError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..core.model import Model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model: one line on it, and the function that makes it. The keyword arguments of `make` are its settings:
+    whole numbers and shares that fix its size and shape, each with a default."""
+
+    text: str
+    make: "Callable[..., Model]"
+
+    @property
+    def settings(self) -> Mapping[str, inspect.Parameter]:
+        """The keyword arguments of `make` by name."""
+        return inspect.signature(self.make).parameters
+
+
+def _school_epidemic(*, boys: int = 763, first: int = 3, stages: int = 1, steps_per_day: int = 6) -> "Model":
+    from .school_epidemic import SchoolEpidemic
+
+    return SchoolEpidemic(1.7, 0.45, boys=boys, first=first, stages=stages, steps_per_day=steps_per_day)
+
+
+def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from ..interact.generators import small_world
+    from .sir import SIR
+
+    return SIR(small_world(jr.key(network_seed), agents, degree=degree, rewire=rewire), 0.08, 0.1)
+
+
+MODELS: dict[str, Entry] = {
+    "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
+    "sir": Entry("an epidemic that passes along a small-world network", _sir),
+}
+
+
+def find(name: str) -> Entry:
+    """The entry of a name.
+
+    **Raises:** `UnknownNameError`.
+    """
+    if name not in MODELS:
+        raise UnknownNameError(f"no model is called '{name}'; {did_you_mean(name, list(MODELS))}")
+    return MODELS[name]

@@ -1,0 +1,161 @@
+"""Trial 7: wolves and sheep are born and die in fixed arrays, and their numbers follow them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jaxtyping import Array, Float
+
+import populace as pop
+
+CELLS = 100
+
+
+class Animals(pop.Population):
+    energy: Float[Array, " agents"]
+    cell: Float[Array, " agents"]
+
+
+class Meadow(pop.Model):
+    """Sheep feed by chance, wolves eat a sheep of their cell; both split when they are fed well, and may starve."""
+
+    sheep: int = eqx.field(static=True, default=120)
+    wolves: int = eqx.field(static=True, default=80)
+    feed: Float[Array, ""] = pop.parameter(default=0.5, domain=pop.unit)
+    split: Float[Array, ""] = pop.parameter(default=0.1, domain=pop.unit)
+
+    def init(self, draw):
+        def kind(name, count, capacity):
+            base = pop.founders(count, capacity)
+            own = draw.child(name, follow=base["identity"])
+            start = jnp.floor(own.uniform("cell", 0, CELLS, where=base["alive"]))
+            return Animals(**base, energy=4.0 * base["alive"], cell=start)
+
+        return {"sheep": kind("sheep", 60, self.sheep), "wolves": kind("wolves", 10, self.wolves)}
+
+    def step(self, draw, state):
+        sheep = self._moved(draw.child("sheep", follow=state["sheep"].identity), state["sheep"])
+        own = draw.child("meadow", follow=sheep.identity)
+        fed = own.bernoulli("feed", self.feed, where=sheep.alive)
+        sheep = eqx.tree_at(lambda s: s.energy, sheep, sheep.energy + 3.0 * fed)
+        wolves = self._moved(draw.child("wolves", follow=state["wolves"].identity), state["wolves"])
+        sheep, wolves = _hunted(sheep, wolves)
+        return {
+            "sheep": self._bred(draw.child("lambs", follow=sheep.identity), sheep),
+            "wolves": self._bred(draw.child("cubs", follow=wolves.identity), wolves),
+        }
+
+    def _moved(self, own, animals):
+        far = own.uniform("far", -1.5, 1.5, where=animals.alive)
+        moved = jnp.mod(animals.cell + jnp.round(far), CELLS)
+        return eqx.tree_at(lambda a: (a.cell, a.energy), animals, (moved, animals.energy - animals.alive))
+
+    def _bred(self, own, animals):
+        animals = pop.deaths(animals, animals.energy <= 0)
+        splits = own.bernoulli("split", self.split, where=animals.alive)
+        half = eqx.tree_at(lambda a: a.energy, animals, animals.energy * (1 - 0.5 * splits))
+        return pop.births(half, half, splits)
+
+    def observe(self, state):
+        sheep, wolves = state["sheep"], state["wolves"]
+        return {"sheep": sheep.alive.sum(), "wolves": wolves.alive.sum(), "born": sheep.born + wolves.born}
+
+
+def _hunted(sheep, wolves):
+    """The k-th wolf of a cell eats its k-th sheep; k is the order of identities, not of slots."""
+
+    def rank(animals):
+        live = jnp.where(animals.alive > 0, animals.cell, -1.0)
+        earlier = (live[:, None] == live[None]) & (animals.identity[None] < animals.identity[:, None])
+        return live, (earlier & (animals.alive > 0)).sum(1)
+
+    (where_s, rank_s), (where_w, rank_w) = rank(sheep), rank(wolves)
+    meets = (where_s[:, None] == where_w[None]) & (where_w[None] >= 0) & (rank_s[:, None] == rank_w[None])
+    fed = wolves.energy + 6.0 * meets.any(0)
+    return pop.deaths(sheep, meets.any(1)), eqx.tree_at(lambda w: w.energy, wolves, fed)
+
+
+def by_identity(animals):
+    """Who lives, where, and how well: rows sorted by identity."""
+    alive = np.asarray(animals.alive) > 0
+    rows = np.stack([np.asarray(x)[alive] for x in (animals.identity, animals.cell, animals.energy)], axis=1)
+    return rows[np.argsort(rows[:, 0])]
+
+
+STEPS = 25
+
+
+def test_both_kinds_live_and_die():
+    run = pop.simulate(Meadow(), jr.key(0), STEPS)
+    assert int(run.observations["born"][-1]) > 100
+    for kind in ("sheep", "wolves"):
+        alive = np.asarray(run.observations[kind])
+        assert alive.min() >= 3 and np.ptp(alive) > 5
+        rows = by_identity(run.final.state[kind])
+        assert len(np.unique(rows[:, 0])) == len(rows) == alive[-1]
+
+
+def test_numbers_follow_agents_and_not_slots():
+    """Sheep in other slots, and wolves with more room: nothing that anyone does is changed."""
+    model, key = Meadow(), jr.key(1)
+    start = pop.simulate(model, key, 3).final
+    order = jr.permutation(jr.key(2), model.sheep)
+
+    def shuffled(leaf):
+        return leaf[order] if leaf.shape == (model.sheep,) else leaf
+
+    other = eqx.tree_at(lambda s: s.state["sheep"], start, jax.tree.map(shuffled, start.state["sheep"]))
+    steps = 4
+    one, two = (pop.simulate(model, key, steps, start=s).final.state for s in (start, other))
+    survivors = [row[row[:, 0] < int(start.state["sheep"].born)] for row in map(by_identity, (one["sheep"], two["sheep"]))]
+    np.testing.assert_array_equal(*survivors)
+    wide = pop.simulate(Meadow(sheep=200, wolves=100), key, STEPS).final.state
+    tight = pop.simulate(model, key, STEPS).final.state
+    for kind in ("sheep", "wolves"):
+        np.testing.assert_array_equal(by_identity(wide[kind]), by_identity(tight[kind]))
+
+
+def test_too_little_room_is_an_error_that_names_the_room():
+    with pytest.raises(pop.CapacityError, match=r"sheep.* needed room for \d+ agents: give it capacity="):
+        pop.simulate(Meadow(sheep=62, feed=1.0, split=0.9), jr.key(0), 3)
+
+
+@jax.custom_jvp
+def _soft(value, soft):
+    return value
+
+
+@_soft.defjvp
+def _(primals, tangents):
+    return primals[0], tangents[1]
+
+
+class Births(pop.Plug):
+    """Straight-through at the sites where animals split."""
+
+    def sites(self):
+        return ("lambs/split",)
+
+    def around(self, site, proceed):
+        value = proceed(site)
+        return _soft(value, site.mask() * site.mechanism.p) if site.path == "lambs/split" else value
+
+
+def test_a_gradient_passes_births():
+    """d E[lambs of one step] / d split = sheep alive: exact for a straight-through, and 0 without births' own care."""
+    from populace.core.simulate import next_state
+    from populace.core.site import Frame
+
+    model, key = Meadow(), jr.key(4)
+    state = pop.simulate(model, key, 2).final.state
+
+    @jax.jit
+    def sheep(split):
+        bound = pop.bind(model, {"split": split})
+        return bound.observe(next_state(bound, key, jnp.int32(3), state, (Births(),), Frame()))["sheep"]
+
+    none = float(sheep(0.0))
+    assert none > 10
+    np.testing.assert_allclose(jax.grad(sheep)(0.3), none, rtol=1e-6)
