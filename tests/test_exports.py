@@ -1,4 +1,7 @@
-"""The public names: each is re-exported once, can be imported, says what it is, and nothing else leaks."""
+"""The public names: each is re-exported once, can be imported, says what it is, and nothing else leaks.
+
+They stand in the stub `__init__.pyi`, and `__init__.py` imports a name when it is first used.
+"""
 
 import ast
 import dataclasses
@@ -6,25 +9,22 @@ import importlib
 import inspect
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
 
 import populace
 
-FRONT = Path(__file__).parents[1] / "src" / "populace" / "__init__.py"
+FRONT = Path(__file__).parents[1] / "src" / "populace" / "__init__.pyi"
 
 
 def exports(text: str) -> tuple[dict[str, str], list[str]]:
-    """Of the text of `__init__.py`: public name -> module, and the lines that should not be there."""
+    """Of the text of the stub: public name -> module, and the lines that should not be there."""
     names: dict[str, str] = {}
     wrong = []
     for position, node in enumerate(ast.parse(text).body):
         match node:
             case ast.Expr(value=ast.Constant(value=str())) if position == 0:
-                continue
-            case ast.Assign(targets=[ast.Name(id="__version__")]):
                 continue
             case ast.ImportFrom(module=str(module), level=0) if module.startswith("populace."):
                 for alias in node.names:
@@ -39,9 +39,25 @@ def exports(text: str) -> tuple[dict[str, str], list[str]]:
 NAMES, WRONG = exports(FRONT.read_text(encoding="utf-8"))
 
 
-def test_the_front_holds_nothing_else():
+def test_the_stub_holds_nothing_else():
     assert WRONG == []
+
+
+def test_the_package_imports_what_the_stub_lists():
     assert populace.__doc__
+    documentation, *rest = ast.parse(FRONT.with_suffix(".py").read_text(encoding="utf-8")).body
+    assert isinstance(documentation, ast.Expr)
+    assert [ast.unparse(node) for node in rest] == [
+        "from populace._lazy import lazy as _lazy",
+        "__getattr__, __dir__, __all__ = _lazy(__name__, __file__)",
+    ]
+    assert populace.__all__ == sorted(NAMES)
+    assert set(NAMES) <= set(dir(populace))
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(AttributeError, match="'populace' has no attribute 'simulat'"):
+        _ = populace.simulat  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +71,7 @@ def test_the_front_holds_nothing_else():
         "from .core import Model as Model",
         "from jax import jit as jit",
         "x = 1",
+        "__version__ = '1'",
         "if True:\n    from populace.core import Model as Model",
         "from populace.core import Model as Model\nfrom populace.problem import Model as Model",
     ],
@@ -64,7 +81,7 @@ def test_what_does_not_belong_is_found(line: str):
 
 
 def test_what_belongs_passes():
-    text = '"""Front."""\nfrom populace.core import Model as Model\n__version__ = "1"\n'
+    text = '"""Front."""\nfrom populace.core import Model as Model\n'
     assert exports(text) == ({"Model": "populace.core"}, [])
 
 
@@ -98,14 +115,21 @@ def test_no_docstring_is_inherited_or_generated():
     assert not own_docstring(Inherited) and not own_docstring(Generated)
 
 
+LEAKS = """
+import populace, types
+
+before = {name for name in vars(populace) if not name.startswith("_")}
+assert not before, before
+for name in populace.__all__:
+    getattr(populace, name)
+extra = {name: value for name, value in vars(populace).items() if name not in populace.__all__ and name[0] != "_"}
+foreign = [n for n, v in extra.items() if not isinstance(v, types.ModuleType) or v.__name__ != f"populace.{n}"]
+assert not foreign, foreign
+assert set(populace.__all__) <= set(dir(populace))
+"""
+
+
 def test_nothing_else_leaks():
-    """Read in a fresh process: tests import rooms that importing the front alone may leave out."""
-    code = (
-        "import populace, types\nprint(*[n for n, v in vars(populace).items() if not isinstance(v, types.ModuleType)])"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    public = {name for name in shown if not name.startswith("_")}
-    assert public == {name for name in NAMES if not isinstance(getattr(populace, name), types.ModuleType)}
-    modules = [n for n, v in vars(populace).items() if isinstance(v, types.ModuleType) and not n.startswith("_")]
-    foreign = [n for n in modules if not getattr(populace, n).__name__.startswith("populace.")]
-    assert foreign == []
+    """In a fresh process: tests import rooms, which are then attributes of the package."""
+    done = subprocess.run([sys.executable, "-c", LEAKS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,8 +1,14 @@
-"""Importing populace changes nothing: no JAX flag, no variable, no warning filter, no device, no extra."""
+"""Importing all of populace changes nothing: no JAX flag, no variable, no warning filter, no device, no extra."""
 
 import os
 import subprocess
 import sys
+
+EVERYTHING = """
+import populace
+for name in populace.__all__:
+    getattr(populace, name)
+"""
 
 WATCH = """
 import logging, os, random, sys, warnings
@@ -24,6 +30,8 @@ def state():
 
 before = state()
 import populace
+for name in populace.__all__:
+    getattr(populace, name)
 after = state()
 changed = [name for name in before if before[name] != after[name]]
 assert not changed, changed
@@ -43,18 +51,18 @@ def test_importing_sets_nothing_global():
 
 def test_importing_starts_no_device():
     """The number of devices can still be set, which JAX refuses once it has started."""
-    run("import jax, populace\njax.config.update('jax_num_cpu_devices', 3)\nassert len(jax.devices()) == 3")
+    run(EVERYTHING + "import jax\njax.config.update('jax_num_cpu_devices', 3)\nassert len(jax.devices()) == 3")
 
 
 def test_importing_needs_no_extra_and_draws_nothing():
-    run(
-        "import sys\n"
-        "missing = 'networkx tinygp xgboost ray sqlalchemy psycopg pysindy pettingzoo mesa SALib arviz'.split()\n"
-        "sys.modules.update(dict.fromkeys(missing))\n"
-        "import populace\n"
-        "assert 'matplotlib.pyplot' not in sys.modules\n"
-    )
+    missing = "networkx tinygp xgboost ray sqlalchemy psycopg pysindy pettingzoo mesa SALib arviz"
+    block = f"import sys\nsys.modules.update(dict.fromkeys({missing.split()}))\n"
+    run(block + EVERYTHING + "assert 'matplotlib.pyplot' not in sys.modules")
 
 
 def test_importing_warns_of_nothing():
-    run("import jax, equinox, numpyro, optax, warnings\nwarnings.simplefilter('error')\nimport populace")
+    run("import jax, equinox, numpyro, optax, warnings\nwarnings.simplefilter('error')\n" + EVERYTHING)
+
+
+def test_the_front_alone_is_light():
+    run("import sys, populace\nassert not {'jax', 'numpy', 'matplotlib', 'rich'} & set(sys.modules)")

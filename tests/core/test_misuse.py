@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from populace._errors import ModelError, SiteError
+from populace._errors import ModelError, SiteError, StateError
 from populace.core import draw as draw_module
 from populace.core.distributions import Bernoulli
 from populace.core.draw import Draw
@@ -250,3 +250,25 @@ def test_misuse_is_a_model_error_and_comes_through_simulate():
 
     with pytest.raises(ModelError, match="'x' is drawn twice"):
         simulate(Twice(kept=Slots()), jr.key(0), 2)
+
+
+@pytest.mark.parametrize(
+    ("carry", "body", "message"),
+    [
+        (
+            0,
+            lambda e, i, c: c + e.uniform("x", size=()),
+            r"loop 'turns' changes carry from int32\[\] to float32\[\].*astype",
+        ),
+        (0.0, lambda e, i, c: c + e.uniform("x", size=3), r"from float32\[\] to float32\[3\]"),
+        ({"a": 0.0}, lambda e, i, c: {"a": 1}, None),
+        ({"a": 0}, lambda e, i, c: {"a": 1.5}, r"carry\['a'\] from int32\[\] to float32"),
+        ((0.0, 0.0), lambda e, i, c: c[0], "loop 'turns' returns another structure"),
+    ],
+)
+def test_a_carry_that_changes_is_an_error_in_words(carry: Any, body: Any, message: str | None):
+    if message is None:
+        ask(lambda d: d.loop("turns", 2, body, carry))
+        return
+    with pytest.raises(StateError, match=message):
+        ask(lambda d: d.loop("turns", 2, body, carry))

@@ -154,7 +154,7 @@ DRIFTS = {
         lambda s: {**s, "n": s["n"] + jnp.float32(1)},
         r"Drift.step changes state\['n'\] from int32\[\] to float32",
     ),
-    "strong float for bool": (lambda s: {**s, "alive": s["x"]}, r"\['alive'\] from bool\[3\] to float32\[3\].*astype"),
+    "float for bool": (lambda s: {**s, "alive": s["x"]}, r"\['alive'\] from bool\[3\] to float32\[3\].*astype"),
     "whole number for float": (lambda s: {**s, "x": jnp.zeros(3, jnp.int32)}, r"\['x'\] from float32\[3\] to int32"),
     "a weak float for a count": (lambda s: {**s, "n": s["n"] * 1.5}, r"\['n'\] from int32\[\] to float32\[\]"),
     "a Python float for a count": (lambda s: {**s, "n": 1.5}, r"\['n'\] from int32\[\] to float32\[\]"),

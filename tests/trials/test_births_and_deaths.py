@@ -9,6 +9,8 @@ import pytest
 from jaxtyping import Array, Float
 
 import populace as pop
+from populace.core.simulate import next_state
+from populace.core.site import Frame
 
 CELLS = 100
 
@@ -109,7 +111,8 @@ def test_numbers_follow_agents_and_not_slots():
     other = eqx.tree_at(lambda s: s.state["sheep"], start, jax.tree.map(shuffled, start.state["sheep"]))
     steps = 4
     one, two = (pop.simulate(model, key, steps, start=s).final.state for s in (start, other))
-    survivors = [row[row[:, 0] < int(start.state["sheep"].born)] for row in map(by_identity, (one["sheep"], two["sheep"]))]
+    born = int(start.state["sheep"].born)
+    survivors = [rows[rows[:, 0] < born] for rows in (by_identity(one["sheep"]), by_identity(two["sheep"]))]
     np.testing.assert_array_equal(*survivors)
     wide = pop.simulate(Meadow(sheep=200, wolves=100), key, STEPS).final.state
     tight = pop.simulate(model, key, STEPS).final.state
@@ -133,29 +136,39 @@ def _(primals, tangents):
 
 
 class Births(pop.Plug):
-    """Straight-through at the sites where animals split."""
+    """At the site where sheep split: the derivative of p for those who split, over p if it is to stand for all."""
+
+    weighted: bool = eqx.field(static=True)
 
     def sites(self):
         return ("lambs/split",)
 
     def around(self, site, proceed):
         value = proceed(site)
-        return _soft(value, site.mask() * site.mechanism.p) if site.path == "lambs/split" else value
+        if site.path != "lambs/split":
+            return value
+        p = site.mechanism.p
+        return _soft(value, value * p / jax.lax.stop_gradient(p) if self.weighted else site.mask() * p)
 
 
-def test_a_gradient_passes_births():
-    """d E[lambs of one step] / d split = sheep alive: exact for a straight-through, and 0 without births' own care."""
-    from populace.core.simulate import next_state
-    from populace.core.site import Frame
-
-    model, key = Meadow(), jr.key(4)
+def test_a_gradient_passes_the_births_that_happen():
+    """d E[sheep after a step] / d split is their number n before. Who is not born has no slot to carry a derivative:
+    straight-through finds n p of n; weighted by value / p, which stands for those who are not, it finds n.
+    """
+    model, key, p = Meadow(), jr.key(4), 0.3
     state = pop.simulate(model, key, 2).final.state
 
-    @jax.jit
-    def sheep(split):
-        bound = pop.bind(model, {"split": split})
-        return bound.observe(next_state(bound, key, jnp.int32(3), state, (Births(),), Frame()))["sheep"]
+    def sheep(split, key, weighted):
+        bound, plugs = pop.bind(model, {"split": split}), (Births(weighted),)
+        return bound.observe(next_state(bound, key, jnp.int32(3), state, plugs, Frame()))["sheep"]
 
-    none = float(sheep(0.0))
-    assert none > 10
-    np.testing.assert_allclose(jax.grad(sheep)(0.3), none, rtol=1e-6)
+    @jax.jit
+    def slopes(keys):
+        return [jax.vmap(lambda k, w=w: jax.grad(sheep)(p, k, w))(keys) for w in (False, True)]
+
+    keys = jr.split(key, 40)
+    plain, weighted = (np.asarray(each) for each in slopes(keys))
+    n = float(sheep(0.0, key, False))
+    error = (n * (1 - p) / p / keys.size) ** 0.5
+    assert n > 10 and abs(weighted.mean() - n) < 4 * error
+    assert abs(plain.mean() - n * p) < 4 * error * p

@@ -64,13 +64,15 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
 
     **Arguments:**
 
-    - `optimiser`: any optax optimiser that needs no more than gradients; its rate is in prior spreads a round.
+    - `optimiser`: any optax optimiser that needs no more than gradients; its rate is in prior spreads a round. The
+      default is Adam with a memory of ten rounds: gradients of a squared loss fall by orders of magnitude on the way,
+      and with its usual memory of a thousand the first of them would slow down the whole descent.
     - `starts`: how many; `replicates`: R, three at the least.
     - `difference`: h, in prior spreads. The bias of a gradient grows as h^2; the variance of one of counts as 1/h.
     - `judged`: replicates at the mean, with differences at h and at h/2, of which the h^2 is taken out (Richardson).
     """
 
-    optimiser: optax.GradientTransformation = eqx.field(default_factory=lambda: optax.adam(0.1))
+    optimiser: optax.GradientTransformation = eqx.field(default_factory=lambda: optax.adam(0.1, b1=0.5, b2=0.9))
     starts: int = eqx.field(static=True, default=8)
     replicates: int = eqx.field(static=True, default=8)
     difference: float = eqx.field(static=True, default=0.1)

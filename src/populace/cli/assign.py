@@ -25,9 +25,8 @@ def assigned(entry: Entry, assignments: Sequence[str]) -> tuple[Any, dict[str, A
     known = list(parameters(model))
     for name in given:
         if name not in settings and name not in known:
-            raise UnknownParameterError(
-                f"{type(model).__name__} has no parameter or setting '{name}'; {did_you_mean(name, known + list(settings))}"
-            )
+            hint = did_you_mean(name, [*known, *settings])
+            raise UnknownParameterError(f"{type(model).__name__} has no parameter or setting '{name}'; {hint}")
     return bind(model, {name: _number(name, text) for name, text in given.items() if name in known}), settings
 
 

@@ -4,19 +4,26 @@ With `--json` standard output holds the JSON line only, and the text for people 
 """
 
 import json
-import sys
+import os
 from typing import Any
 
 import typer
 
+_WIDTH = 120
+
 
 def speak(*parts: Any, aside: bool = False) -> None:
-    """Print text or `rich` renderables; `aside`: on standard error, because standard output is for programs."""
+    """Print text or `rich` renderables; `aside`: on standard error, because standard output is for programs.
+
+    Where no terminal reads, tables are laid out for `_WIDTH` columns and text is not folded.
+    """
     from rich.console import Console
 
-    console = Console(stderr=aside, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(stderr=aside, highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDTH
     for part in parts:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str) and not console.is_terminal)
 
 
 def complain(message: str) -> None:

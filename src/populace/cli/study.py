@@ -20,7 +20,9 @@ _SMALL = 12
 def study(
     name: Annotated[str, typer.Argument(help="A study's name (see `populace studies`).")],
     out: Annotated[Path | None, typer.Option(help="The folder to write; the study's name by default.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Simulator calls; the study's own number by default.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Simulator calls; by default the study's own number.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**32 - 1, help="Every random number follows from it; 1978 by default.")
     ] = None,
@@ -64,10 +66,11 @@ def _tell(headline: Sequence[str], results: Sequence["Result"], files: Sequence[
 
 
 def _brief(section: "Section") -> "Section | None":
-    """A section's verdicts and small tables; None where it has neither."""
+    """A section's verdicts, and its small tables but for those that list the verdicts; None where it has neither."""
     from .._results import Section
 
-    tables = tuple(table for table in section.tables if len(table.rows) <= _SMALL)
+    said = {verdict.subject for verdict in section.verdicts}
+    tables = tuple(t for t in section.tables if len(t.rows) <= _SMALL and not {row[0] for row in t.rows} <= said)
     if not section.verdicts and not tables:
         return None
     return Section(section.title, verdicts=section.verdicts, tables=tables)

@@ -1,4 +1,4 @@
-"""How every verb ends: an error raised on purpose is one sentence and exit status 1; anything else keeps its traceback."""
+"""How every verb ends: an error raised on purpose is one sentence and status 1; any other keeps its traceback."""
 
 from typing import Any
 

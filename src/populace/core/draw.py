@@ -16,7 +16,7 @@ from . import distributions as d
 from .choice import Choice
 from .noise import as_float
 from .plug import Plug
-from .shapes import check_name, check_shapes, masked
+from .shapes import check_name, check_shapes, masked, same_tree, strong
 from .site import Frame, Listed, Site, stable_hash
 
 Carry = TypeVar("Carry")
@@ -203,6 +203,7 @@ class Draw:
             raise SiteError(f"loop '{self._at(name)}': the number of turns is a plain integer from 0, not {n}")
         code = self._claim(name)
         key, path, outer = jr.fold_in(self._key, code), self._at(name), self._frame
+        carry = jax.tree.map(strong, carry)
         memory = outer.memory
         if memory is None:
             memory = self._discover(body, carry, key, path)
@@ -214,7 +215,7 @@ class Draw:
             i, here = at
             frame = Frame(given=here, memory=state[1])
             inner = self._make(jr.fold_in(key, i), path, frame, follow=self._follow)
-            after = body(inner, i, state[0])
+            after = same_tree(f"loop '{path}'", "carry", state[0], body(inner, i, state[0]))
             inner.close()
             listed.update(frame.listed)
             return (after, {**state[1], **frame.memory_after}), (frame.tape, frame.faults)

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array
+from rich.progress import Progress
 
 from .._errors import CapacityError, FaultError, ModelError, ParameterError, UnknownParameterError, did_you_mean
 from .._results import Result, Section, Table
 from .._types import Key
 from . import executor
-from .model import Model, bind, parameters
+from .model import Model, Parameter, bind, parameters
 from .plug import Plug
+from .progress import display
 from .population import Population
 from .record import EveryStep, Recording
 from .reducers import Reducer
@@ -31,6 +33,26 @@ class OneRun(eqx.Module):
     record: Recording
     steps: int = eqx.field(static=True)
 
+    def parameters(self) -> dict[str, Parameter]:
+        """The model's parameters by name, and those of the plugs (a rival rule's, a measure's strength) as
+        `plugs.<place>.<field>...`.
+        """
+        return {**parameters(self.model), **parameters(_Around(self.plugs))}
+
+    def bind(self, values: Mapping[str, Any]) -> "OneRun":
+        """The same with some of the parameters replaced."""
+        around = parameters(_Around(self.plugs))
+        of_plugs = {name: value for name, value in values.items() if name in around}
+        of_model = {name: value for name, value in values.items() if name not in around}
+        plugs = bind(_Around(self.plugs), of_plugs).plugs
+        return OneRun(bind(self.model, of_model), plugs, self.record, self.steps)
+
+
+class _Around(eqx.Module):
+    """Gives the parameters of plugs their names."""
+
+    plugs: tuple[Plug, ...]
+
 
 class Outcome(eqx.Module):
     """What one run returns inside a batch: observations, the first fault (step, `NEVER` for none) and room missing."""
@@ -43,9 +65,9 @@ class Outcome(eqx.Module):
 def one_run(shared: OneRun, one: tuple[Key, dict[str, Array]]) -> Outcome:
     """One whole run inside a trace: bind, begin, advance, collect."""
     key, values = one
-    model = bind(shared.model, values)
-    here, early = initial(model, key, shared.plugs)
-    here, carry, rows, _, late = advance(model, key, here, shared.plugs, None, shared.record, shared.steps)
+    bound = shared.bind(values)
+    here, early = initial(bound.model, key, bound.plugs)
+    here, carry, rows, _, late = advance(bound.model, key, here, bound.plugs, None, bound.record, bound.steps)
     kept = shared.record.finish(carry, [shared.record.collect(carry, rows, 1, shared.steps)])
     at = [jnp.where(wrong, 0, NEVER) for wrong in early.values()] + list(late.values())
     fault = jnp.stack(at).min() if at else jnp.int32(NEVER)
@@ -107,7 +129,7 @@ def ensemble(
     plugs: tuple[Plug, ...] = (),
     reducers: Sequence[Reducer] = (),
     memory: int | None = None,
-    ticker: "executor.Ticker | None" = None,
+    progress: bool | Progress | None = None,
     throw: bool = True,
 ) -> Ensemble:
     """Run a model under `runs` keys at each of several parameter sets.
@@ -120,30 +142,31 @@ def ensemble(
     - `parameters`: name to (sets, ...); None for the model as it stands (one set).
     - `reducers`: keep their summaries instead of every run.
     - `memory`: bytes that results held on the device may take; a quarter of the free memory by default.
-    - `ticker`: a line of a progress display to advance by runs.
+    - `progress`: show it (True, False, None for where there is a terminal), or a running display.
     - `throw`: raise `FaultError` or `CapacityError` if any run met one; otherwise `faulty` marks them.
 
     **Returns:** an `Ensemble`.
     """
     if runs < 1 or steps < 1:
         raise ModelError(f"an ensemble takes at least one run and one step, not runs={runs}, steps={steps}")
-    values, sets = _sets(model, parameters)
+    shared = OneRun(model, plugs, record, steps)
+    values, sets = _sets(shared.parameters(), parameters)
     keys = jax.vmap(lambda r: jr.fold_in(key, r))(jnp.arange(runs))
     rows = (jnp.tile(keys, sets), {k: jnp.repeat(v, runs, axis=0) for k, v in values.items()})
-    shared = OneRun(model, plugs, record, steps)
     first = jax.tree.map(lambda leaf: leaf[0], rows)
     size = executor.chunk_size(one_run, shared, first, sets * runs, memory)
     if reducers:
         size = max(len(jax.local_devices()), min(size, -(-runs // len(jax.local_devices())) * len(jax.local_devices())))
-    kept, reduced, fault, needed = _collect(shared, rows, sets, runs, size, reducers, ticker)
+    with display(progress) as shown:
+        ticker = executor.Ticker(shown, f"runs of {type(model).__name__}", sets * runs)
+        kept, reduced, fault, needed = _collect(shared, rows, sets, runs, size, reducers, ticker)
     if throw:
         _raise_for(fault, needed)
     faulty = ((fault != NEVER) | (needed > 0)).reshape(sets, runs)
     return Ensemble(record.times(1, steps), {k: np.asarray(v) for k, v in values.items()}, kept, reduced, faulty)
 
 
-def _sets(model: Model, given: Mapping[str, Any] | None) -> tuple[dict[str, Array], int]:
-    known = parameters(model)
+def _sets(known: Mapping[str, Parameter], given: Mapping[str, Any] | None) -> tuple[dict[str, Array], int]:
     if not given:
         return {}, 1
     values = {}
@@ -170,7 +193,7 @@ def _collect(
     runs: int,
     size: int,
     reducers: Sequence[Reducer],
-    ticker: "executor.Ticker | None",
+    ticker: executor.Ticker,
 ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], np.ndarray, np.ndarray]:
     if not reducers:
         parts = list(executor.chunks(one_run, shared, rows, size=size, progress=ticker))

@@ -65,7 +65,8 @@ class Noise(eqx.Module):
 
 def host_generator(key: Key) -> np.random.Generator:
     """A numpy generator seeded with the numbers of a JAX key: for bookkeeping on the host, where compiling a function
-    for each new shape would cost more than the numbers."""
+    for each new shape would cost more than the numbers.
+    """
     return np.random.default_rng(np.asarray(jr.key_data(key)).ravel().tolist())
 
 

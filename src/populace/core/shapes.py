@@ -1,4 +1,4 @@
-"""What fits a site: names, the shapes of its arguments, and its mask."""
+"""What fits: a site's name, the shapes of its arguments and its mask; and a tree that goes round a loop."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._errors import SiteError
+from .._errors import SiteError, StateError
+from .._types import State
 from . import distributions as d
 from .choice import Choice
 
@@ -55,3 +56,33 @@ def masked(path: str, value: Any, where: Float[Array, "..."]) -> Any:
         return jnp.where(active.reshape(active.shape + (1,) * (leaf.ndim - active.ndim)), leaf, jnp.zeros_like(leaf))
 
     return jax.tree.map(one, value, is_leaf=lambda leaf: isinstance(leaf, Choice))
+
+
+def strong(leaf: Any) -> Array:
+    """An array whose dtype is its own: no weak type of a Python number."""
+    leaf = jnp.asarray(leaf)
+    return jax.lax.convert_element_type(leaf, leaf.dtype)
+
+
+def same_tree(who: str, what: str, before: State, after: State) -> State:
+    """The tree after a turn, checked to have the structure, shapes and dtypes that it had before.
+
+    **Raises:** `StateError` that says which part changes from what to what.
+    """
+    old_structure, new_structure = jax.tree.structure(before), jax.tree.structure(after)
+    if old_structure != new_structure:
+        raise StateError(
+            f"{who} returns another structure than it was given: {new_structure} instead of {old_structure}"
+        )
+
+    def one(path: Any, old: Array, new: Any) -> Array:
+        new = jnp.asarray(new)
+        fits = new.dtype == old.dtype or (new.weak_type and jnp.result_type(old, new) == old.dtype)
+        if new.shape != old.shape or not fits:
+            raise StateError(
+                f"{who} changes {what}{jax.tree_util.keystr(path)} from {old.dtype}{list(old.shape)} "
+                f"to {new.dtype}{list(new.shape)}: begin with what it comes to, or cast with .astype"
+            )
+        return new.astype(old.dtype)
+
+    return jax.tree_util.tree_map_with_path(one, before, after)

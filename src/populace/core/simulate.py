@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int
 
-from .._errors import CapacityError, FaultError, ModelError, StateError, UnknownSiteError, did_you_mean
+from .._errors import CapacityError, FaultError, ModelError, UnknownSiteError, did_you_mean
 from .._results import Result, Section, Table
 from .._types import Key, State
 from .draw import Draw
@@ -19,6 +19,7 @@ from .model import Model, settled
 from .plug import Plug
 from .population import overflow
 from .record import EveryStep, Recording
+from .shapes import same_tree, strong
 from .site import Frame, Memory
 
 NEVER = 2**31 - 1
@@ -172,7 +173,7 @@ def initial(model: Model, key: Key, plugs: tuple[Plug, ...]) -> tuple[Snapshot, 
 def first_state(model: Model, key: Key, plugs: tuple[Plug, ...], frame: Frame) -> State:
     """What `init` makes, as strong arrays."""
     draw = Draw(jr.fold_in(key, 0), 0, plugs=plugs, frame=frame)
-    state = jax.tree.map(_strong, model.init(draw))
+    state = jax.tree.map(strong, model.init(draw))
     draw.close()
     return state
 
@@ -220,37 +221,12 @@ def _check_known(plugs: tuple[Plug, ...], listed: set[str]) -> None:
                 )
 
 
-def _strong(leaf: Any) -> Array:
-    leaf = jnp.asarray(leaf)
-    return jax.lax.convert_element_type(leaf, leaf.dtype)
-
-
 def next_state(model: Model, key: Key, time: Array, state: State, plugs: tuple[Plug, ...], frame: Frame) -> State:
     """The state after a step, checked to be shaped as it was."""
     draw = Draw(key, time, plugs=plugs, frame=frame)
     after = model.step(draw, state)
     draw.close()
-    return _same(type(model).__name__, state, after)
-
-
-def _same(owner: str, before: State, after: State) -> State:
-    if jax.tree.structure(before) != jax.tree.structure(after):
-        raise StateError(
-            f"{owner}.step returns another structure than it was given: "
-            f"{jax.tree.structure(after)} instead of {jax.tree.structure(before)}"
-        )
-
-    def one(path: Any, old: Array, new: Any) -> Array:
-        new = jnp.asarray(new)
-        fits = new.dtype == old.dtype or (new.weak_type and jnp.result_type(old, new) == old.dtype)
-        if new.shape != old.shape or not fits:
-            raise StateError(
-                f"{owner}.step changes state{jax.tree_util.keystr(path)} from {old.dtype}{list(old.shape)} "
-                f"to {new.dtype}{list(new.shape)}: make `init` and `step` agree (cast with .astype)"
-            )
-        return new.astype(old.dtype)
-
-    return jax.tree_util.tree_map_with_path(one, before, after)
+    return same_tree(f"{type(model).__name__}.step", "state", state, after)
 
 
 def advance(
@@ -278,7 +254,7 @@ def advance(
 
 def start_recording(model: Model, here: Snapshot, record: Recording) -> Any:
     """The recording's carry before the first step."""
-    return jax.tree.map(_strong, record.start(jax.eval_shape(model.observe, here.state)))
+    return jax.tree.map(strong, record.start(jax.eval_shape(model.observe, here.state)))
 
 
 _first_carry = eqx.filter_jit(start_recording)

@@ -56,7 +56,10 @@ class Simulator(eqx.Module):
 
 
 class Simulation(Simulator):
-    """A model as a simulator: `steps` steps, observed as `record` says, with `plugs` around its sites."""
+    """A model as a simulator: `steps` steps, observed as `record` says, with `plugs` around its sites.
+
+    A plug's declared parameters may be bound too, such as a rival rule's own: `plugs.0.rule.threshold`.
+    """
 
     model: Model
     steps: int = eqx.field(static=True)
@@ -64,10 +67,13 @@ class Simulation(Simulator):
     plugs: tuple[Plug, ...] = ()
 
     def parameters(self) -> Mapping[str, Parameter]:
-        return parameters(self.model)
+        return self._shared().parameters()
+
+    def _shared(self) -> OneRun:
+        return OneRun(self.model, self.plugs, self.record, self.steps)
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        shared = OneRun(self.model, self.plugs, self.record, self.steps)
+        shared = self._shared()
         rows = (keys, {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()})
         size = executor.chunk_size(one_run, shared, jax.tree.map(lambda leaf: leaf[0], rows), keys.shape[0])
         out = executor.stack_rows(list(executor.chunks(one_run, shared, rows, size=size, progress=ticker)))
@@ -166,7 +172,8 @@ class Observed(Simulator):
 
 
 def _observer_parameters(observers: dict[str, ObservationModel]) -> dict[str, Parameter]:
-    return {f"{name}.{p}": spec for name, model in observers.items() for p, spec in parameters(model).items()}
+    found = {f"{name}.{p}": spec for name, model in observers.items() for p, spec in parameters(model).items()}
+    return {name: dataclasses.replace(spec, name=name) for name, spec in found.items()}
 
 
 @eqx.filter_jit

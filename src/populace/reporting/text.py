@@ -1,5 +1,6 @@
 """Sections for a terminal."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich import box
@@ -13,6 +14,9 @@ from populace.reporting import cells
 from populace.reporting.tones import Tone, tone, tone_of_word
 
 _STYLES = {Tone.GOOD: "green", Tone.CARE: "yellow", Tone.BAD: "bold red", Tone.QUIET: "dim"}
+
+_HEAD = 8
+"""The head of a column of numbers is folded at the width of its numbers, or at this, so that words keep the room."""
 
 
 def to_terminal(sections: Sequence[Section]) -> Group:
@@ -54,10 +58,11 @@ def _caption(figure: Figure) -> RenderableType:
 def _table(table: Table) -> list[RenderableType]:
     grid = Grid(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     columns = [[row[j] for row in table.rows] for j in range(len(table.columns))]
-    for name, values in zip(table.columns, columns, strict=True):
-        right = cells.is_numeric(values)
-        grid.add_column(Text(name), justify="right" if right else "left", no_wrap=right, overflow="fold")
     texts = [cells.column(values) for values in columns]
+    for name, values, shown in zip(table.columns, columns, texts, strict=True):
+        right = cells.is_numeric(values)
+        head = textwrap.fill(name, max(_HEAD, *map(len, shown)), break_long_words=False) if right and shown else name
+        grid.add_column(Text(head), justify="right" if right else "left", no_wrap=right, overflow="fold")
     for i, row in enumerate(table.rows):
         grid.add_row(*(_cell(value, texts[j][i]) for j, value in enumerate(row)))
     return [grid, Text(table.note, style="dim")] if table.note else [grid]

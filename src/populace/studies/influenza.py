@@ -19,6 +19,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 from rich.progress import Progress
 
+from .._results import Code
 from .._types import Key
 from ..calibration.calibrate import calibrate
 from ..calibration.fit import Fit
@@ -27,6 +28,7 @@ from ..campaigns.counterfactual import Counterfactual, counterfactual
 from ..core.plug import Replace
 from ..core.record import EveryStep
 from ..identification.identify import Identification, identify
+from ..identification.moment_report import MomentReport
 from ..identification.rivals import rivals
 from ..problem.moments import final, level
 from ..problem.problem import Problem
@@ -109,7 +111,7 @@ class Influenza(Study):
     budget = 40_000
 
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
-        keys = dict(zip(("simple", "rival", "check", "what if"), jr.split(key, 4), strict=True))
+        keys: dict[str, Key] = dict(zip(("simple", "rival", "check", "what if"), jr.split(key, 4), strict=True))
         shown = progress or False
         method = SequentialABC(particles=max(100, budget // 130))
         calls = {"simple": 2 * budget // 5, "rival": 3 * budget // 5}
@@ -148,17 +150,10 @@ def _headline(
     fits: dict[str, Fit], found: dict[str, Identification], effects: dict[str, Counterfactual]
 ) -> tuple[str, ...]:
     low, middle, high = fits["simple"].interval("R0")
-    report = found["simple"].moments
-    at = report.labels.index(_FINAL)
-    rival = found["rival"].moments
-    reached = rival.simulated[rival.labels.index(_FINAL)]
     sentences = [
         f"Fitted to the boys in bed, the simple model has R0 {middle:.1f} ({low:.1f} to {high:.1f}) and an infectious "
         f"period of {fits['simple'].interval('infectious_days')[1]:.1f} days.",
-        f"It is wrong about the end: it sends {report.simulated[at]:.0f} boys to bed, and {EVER_IN_BED:.0f} went "
-        f"({abs(report.gap[at]):.0f} standard errors apart). Do not use it for how many will fall ill.",
-        f"With some boys immune, some ill without symptoms, and stays in bed that vary less, the rival reaches "
-        f"{reached:.0f} and the curve of boys in bed.",
+        *_the_end(found["simple"].moments, found["rival"].moments),
     ]
     sentences += [v.sentence for v in found["rival"].verdicts.values() if v.code.value == "only in combination"][:1]
     low, middle, high = fits["rival"].interval("R0")
@@ -172,6 +167,24 @@ def _headline(
 
 
 _FINAL = "final(ever_in_bed)"
+
+
+def _the_end(simple: MomentReport, rival: MomentReport) -> list[str]:
+    """What either says about how many were ever in bed, as its report judges it."""
+    at = simple.labels.index(_FINAL)
+    sends = (
+        f"it sends {simple.simulated[at]:.0f} boys to bed, and {EVER_IN_BED:.0f} went "
+        f"({abs(simple.gap[at]):.1f} standard errors apart)."
+    )
+    if simple.codes[at] is Code.HELD_OUT_UNMATCHED:
+        first = f"It is wrong about the end: {sends} Do not use it for how many will fall ill."
+    else:
+        first = f"At this budget the fit is too wide to contradict it about the end: {sends}"
+    reached = rival.simulated[rival.labels.index(_FINAL)]
+    bent = "With some boys immune, some ill without symptoms, and stays in bed that vary less, the rival reaches"
+    if rival.verdict().code is Code.SUPPORTED:
+        return [first, f"{bent} {reached:.0f} and the curve of boys in bed."]
+    return [first, f"{bent} {reached:.0f}, but not all of the curve: {rival.sentence()}"]
 
 
 def _disagreement(effects: dict[str, Counterfactual]) -> list[str]:

@@ -131,7 +131,9 @@ def _claim(out: Path, what: Mapping[str, Any]) -> None:
         other = held != dict(what)
         whose = f"{held['study']}, seed {held['seed']}, budget {held['budget']}"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"'{marker}' cannot be read ({error}): delete '{out}', or choose another folder") from error
+        raise CheckpointError(
+            f"'{marker}' cannot be read ({error}): delete '{out}', or choose another folder"
+        ) from error
     if other:
         raise CheckpointError(f"'{out}' holds other work ({whose}): choose another folder, or delete this one")
     atomic_write(marker, json.dumps(dict(what)).encode())

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Entry:
     """A model: one line on it, and the function that makes it. The keyword arguments of `make` are its settings:
-    whole numbers and shares that fix its size and shape, each with a default."""
+    whole numbers and shares that fix its size and shape, each with a default.
+    """
 
     text: str
     make: "Callable[..., Model]"
@@ -26,18 +27,23 @@ class Entry:
 
 
 def _school_epidemic(*, boys: int = 763, first: int = 3, stages: int = 1, steps_per_day: int = 6) -> "Model":
+    import jax.numpy as jnp
+
     from .school_epidemic import SchoolEpidemic
 
-    return SchoolEpidemic(1.7, 0.45, boys=boys, first=first, stages=stages, steps_per_day=steps_per_day)
+    rates = jnp.float32(1.7), jnp.float32(0.45)
+    return SchoolEpidemic(*rates, boys=boys, first=first, stages=stages, steps_per_day=steps_per_day)
 
 
 def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_seed: int = 0) -> "Model":
+    import jax.numpy as jnp
     import jax.random as jr
 
     from ..interact.generators import small_world
     from .sir import SIR
 
-    return SIR(small_world(jr.key(network_seed), agents, degree=degree, rewire=rewire), 0.08, 0.1)
+    town = small_world(jr.key(network_seed), agents, degree=degree, rewire=rewire)
+    return SIR(town, jnp.float32(0.08), jnp.float32(0.1))
 
 
 MODELS: dict[str, Entry] = {

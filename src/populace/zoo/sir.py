@@ -5,7 +5,7 @@ that need not be everybody's: on a small-world network it is the epidemic of Wat
 
 Facts it must reproduce (tests/zoo): where everybody meets everybody, the share z ever infected in a large outbreak
 solves 1 - z = (1 - seeded) exp(-R0 z) with R0 = beta (agents - 1) / gamma, whatever the length of a step; who has no
-contact is infected only if he was seeded; a small world of few shortcuts delays the peak.
+contact is infected only if he was seeded; a few shortcuts in a ring bring an infection to half of it sooner.
 """
 
 import equinox as eqx

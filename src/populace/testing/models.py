@@ -1,0 +1,211 @@
+"""What every model must do: the laws of `populace.Model`, for those who write their own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array
+
+from .._errors import CapacityError, FaultError, PopulaceError
+from .._types import Key, State
+from ..core.draw import Draw
+from ..core.ensemble import ensemble
+from ..core.model import Model, Parameter, bind, parameters
+from ..core.population import Population
+from ..core.simulate import Run, begin, simulate
+from ..core.sites import sites
+
+STEPS = 6
+"""Steps of a checked run, unless said otherwise."""
+
+
+def check_model(model: Model, key: Key, steps: int = STEPS) -> None:
+    """Check every law that `Model` states; return if all hold.
+
+    The model is run a few times for `steps` steps and compiled about six times: take a small population.
+
+    **Arguments:** `steps`: at least 3; enough of them that births, rare rules and the like happen.
+
+    **Raises:** `AssertionError` that names the law and what was found.
+    """
+    _require(steps >= 3, model, f"{steps} steps cannot be stopped and resumed: take 3 or more")
+    run = _sound(model, lambda: simulate(model, key, steps), "it cannot be run")
+    for law in LAWS:
+        law(model, key, run)
+
+
+Law = Callable[[Model, Key, Run], None]
+
+
+def _observes_finite_numbers(model: Model, key: Key, run: Run) -> None:
+    seen = run.observations
+    named = isinstance(seen, dict) and bool(seen) and all(isinstance(name, str) for name in seen)
+    _require(named, model, "observe returns no observations by name: return {'infected': ...}")
+    for name, values in seen.items():
+        finite = np.isfinite(np.asarray(values, np.float64)).reshape(len(run.times), -1).all(axis=1)
+        if not finite.all():
+            at = int(run.times[int(np.argmin(finite))])
+            raise AssertionError(f"{_name(model)}: observation '{name}' is NaN or infinite, first at step {at}")
+
+
+def _keeps_its_shape(model: Model, key: Key, run: Run) -> None:
+    before, after = begin(model, key).state, run.final.state
+    same = jax.tree.structure(before) == jax.tree.structure(after) and _kinds(before) == _kinds(after)
+    _require(same, model, "the state changes structure, shapes or dtypes on the way")
+
+
+def _repeats_itself(model: Model, key: Key, run: Run) -> None:
+    again = simulate(model, key, len(run.times))
+    message = "the same key gives another run: something is random that is not asked of the draw"
+    _require(_same(run, again), model, message)
+
+
+def _goes_on_where_it_stopped(model: Model, key: Key, run: Run) -> None:
+    steps = len(run.times)
+    message = "stopped and resumed it is another run: all that the next step needs belongs in the state"
+    chunked = simulate(model, key, steps, chunk=max(1, steps // 3))
+    _require(_same(run, chunked), model, f"in chunks: {message}")
+    first = simulate(model, key, steps // 2)
+    rest = simulate(model, key, steps - steps // 2, start=first.final)
+    joined = {name: np.concatenate([first.observations[name], rest.observations[name]]) for name in rest.observations}
+    same = _bytes(joined) == _bytes(run.observations) and _bytes(rest.final.state) == _bytes(run.final.state)
+    _require(same, model, f"from a snapshot: {message}")
+
+
+def _leaves_capacity_alone(model: Model, key: Key, run: Run) -> None:
+    before, after = (_populations(state) for state in (begin(model, key).state, run.final.state))
+    capacities = [(one.capacity, other.capacity) for one, other in zip(before, after, strict=True)]
+    _require(all(one == other for one, other in capacities), model, f"a capacity changes: {capacities}")
+    for population in after:
+        living, identity = np.asarray(population.alive) > 0, np.asarray(population.identity)
+        alone = len(np.unique(identity[living])) == living.sum()
+        _require(alone, model, f"two of its {type(population).__name__} have one identity: use pop.births")
+        counted = bool((identity[living] < int(population.born)).all())
+        message = f"a {type(population).__name__} has an identity that was never given out: use pop.births"
+        _require(counted, model, message)
+
+
+def _lists_its_sites(model: Model, key: Key, run: Run) -> None:
+    rows = _sound(model, lambda: sites(model), "its sites cannot be listed").rows
+    paths = [(row.phase, row.path) for row in rows]
+    _require(len(set(paths)) == len(paths), model, f"a site is listed twice: {paths}")
+
+
+class Counting(Model):
+    """A model that counts how often its step is traced."""
+
+    model: Model
+    traces: list[int] = eqx.field(static=True)
+
+    def __init__(self, model: Model):
+        self.model = model
+        self.traces = _Tally()
+
+    def init(self, draw: Draw) -> State:
+        return self.model.init(draw)
+
+    def step(self, draw: Draw, state: State) -> State:
+        self.traces.append(1)
+        return self.model.step(draw, state)
+
+    def observe(self, state: State) -> dict[str, Array]:
+        return self.model.observe(state)
+
+
+class _Tally(list[int]):
+    """A list that is itself and no other, as jit wants of what is static."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def _compiles_once(model: Model, key: Key, run: Run) -> None:
+    counting = Counting(model)
+    steps = len(run.times)
+    simulate(counting, key, steps)
+    first = len(counting.traces)
+    others = {f"model.{name}": moved(parameter) for name, parameter in parameters(model).items()}
+    message = (
+        "a parameter is used as a plain number (float(), if, a shape): use jnp.where, and static fields for shapes"
+    )
+    _sound(model, lambda: simulate(bind(counting, others), jr.fold_in(key, 1), steps, throw=False), message)
+    _require(first == 1, model, f"a step is traced {first} times to compile one run")
+    _require(len(counting.traces) == 1, model, f"with other values of {list(others)} it is compiled again")
+
+
+def _serves_many_runs(model: Model, key: Key, run: Run) -> None:
+    sets = {name: jnp.stack([p.value, moved(p)]) for name, p in parameters(model).items()}
+    steps = len(run.times)
+    many = _sound(
+        model,
+        lambda: ensemble(model, key, steps, runs=2, parameters=sets, throw=False),
+        "it cannot be vectorised over runs",
+    )
+    for name, values in run.observations.items():
+        seen, wanted = many.observations[name], (2 if sets else 1, 2, *values.shape)
+        _require(seen.shape == wanted, model, f"'{name}' of an ensemble has shape {seen.shape}, not {wanted}")
+
+
+LAWS: tuple[Law, ...] = (
+    _observes_finite_numbers,
+    _keeps_its_shape,
+    _repeats_itself,
+    _goes_on_where_it_stopped,
+    _leaves_capacity_alone,
+    _lists_its_sites,
+    _compiles_once,
+    _serves_many_runs,
+)
+"""The laws, each a function of the model, the key and the run that was made with it."""
+
+
+def moved(parameter: Parameter) -> Array:
+    """Another value of a parameter, near its own and in its domain; its own where there is none."""
+    value = np.asarray(parameter.value, np.float32)
+    for other in (value * 0.99, value * 1.01, value + 0.01, value - 0.01):
+        if (other != value).all() and parameter.domain.contains(other):
+            return jnp.asarray(other, jnp.float32)
+    return parameter.value
+
+
+def _sound(model: Model, work: Callable[[], Any], otherwise: str) -> Any:
+    """What `work` returns; what it raises, as a broken law."""
+    try:
+        return work()
+    except (PopulaceError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        kind = "" if isinstance(error, (FaultError, CapacityError)) else f"{type(error).__name__}: "
+        raise AssertionError(f"{_name(model)}: {otherwise}. {kind}{error}") from error
+
+
+def _populations(state: State) -> list[Population]:
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Population))
+    return [node for node in nodes if isinstance(node, Population)]
+
+
+def _kinds(tree: Any) -> list[tuple[Any, ...]]:
+    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+
+def _same(one: Run, other: Run) -> bool:
+    pairs = ((one.observations, other.observations), (one.final.state, other.final.state))
+    return all(_bytes(a) == _bytes(b) for a, b in pairs) and bool(np.array_equal(one.times, other.times))
+
+
+def _bytes(tree: Any) -> list[bytes]:
+    """The arrays of a tree to the last bit."""
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def _name(model: Model) -> str:
+    return type(model).__name__
+
+
+def _require(holds: bool, model: Model, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(f"{_name(model)}: {otherwise}")
