@@ -12,7 +12,7 @@ for name in populace.__all__:
 
 WATCH = """
 import logging, os, random, sys, warnings
-import equinox, jax, numpy as np, numpyro, rich.style
+import equinox, jax, matplotlib.figure, numpy as np, numpyro, optax, rich.progress, scipy.stats, typer, xarray
 
 def state():
     return {
@@ -46,6 +46,7 @@ def run(code: str) -> None:
 
 
 def test_importing_sets_nothing_global():
+    """Beyond what the packages that it stands on set for themselves."""
     run(WATCH)
 
 

@@ -15,6 +15,7 @@ import jax.random as jr
 from jaxtyping import Array, Float
 
 import populace as pop
+from populace.testing.models import check_model
 
 
 # 1. The state holds what the next step needs and no more: a pytree of arrays, agents on the leading axis.
@@ -57,5 +58,7 @@ def fact_mean(key, steps=10, runs=200, errors=4.0):
 
 
 if __name__ == "__main__":
+    # 6. The laws that every model keeps, and what this one claims.
+    check_model(DogsAndFleas(fleas=10), jr.key(0))
+    fact_mean(jr.key(1))
     print(pop.sites(DogsAndFleas(fleas=10)))
-    fact_mean(jr.key(0))

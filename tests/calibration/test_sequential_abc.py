@@ -49,7 +49,7 @@ def close(estimate: Any, values: np.ndarray, mean: float, sd: float, bias: float
 def test_unadjusted_particles_follow_the_posterior_given_the_tolerance(normal: Any, ended: Any):
     """Exactly: theta = c m + noise, with m normal and cut to within the tolerance of the data."""
     problem, case = normal
-    end = ended(SequentialABC(particles=400, adjust=False), problem, 0, 4_000)
+    end = ended(SequentialABC(particles=200, adjust=False), problem, 0, 3_000)
     reach = float(end.state.tolerance) * case.error
     marginal = np.hypot(case.prior, case.error)
     cut = truncnorm((case.data - reach) / marginal, (case.data + reach) / marginal, scale=marginal)
@@ -58,7 +58,7 @@ def test_unadjusted_particles_follow_the_posterior_given_the_tolerance(normal: A
 
 def test_particles_nearly_follow_the_posterior(normal: Any, ended: Any):
     problem, case = normal
-    end = ended(SequentialABC(particles=400), problem, 2, 8_000)
+    end = ended(SequentialABC(particles=200), problem, 2, 5_000)
     reach = case.gain * float(end.state.tolerance) * case.error
     assert reach < 0.25 * case.sd
     values = end.estimate.real[:, 0]
@@ -68,7 +68,7 @@ def test_particles_nearly_follow_the_posterior(normal: Any, ended: Any):
 
 def test_counts_are_hit_exactly(coins: Problem, ended: Any):
     """A discrete moment: the tolerance falls to 0, where ABC is exact; it stops by its own rule."""
-    end = ended(SequentialABC(particles=400), coins, 0, 12_000)
+    end = ended(SequentialABC(particles=200), coins, 0, 8_000)
     assert float(end.state.tolerance) == 0.0
     assert end.done.code is Code.CONVERGED
     bias = np.asarray(coins.space.from_real(jnp.asarray(end.estimate.real))["bias"], np.float64)
@@ -100,7 +100,7 @@ def test_the_adjustment_narrows_a_posterior_that_the_tolerance_widens(three: Any
     """In three dimensions the tolerance stays near 1: particles are too wide, and the regression knows by how much."""
     gain = 4.0 / 4.01
     plain, adjusted = (
-        ended(SequentialABC(particles=400, adjust=adjust), three[1], 0, 8_000).estimate for adjust in (False, True)
+        ended(SequentialABC(particles=200, adjust=adjust), three[1], 0, 5_000).estimate for adjust in (False, True)
     )
     for i in range(3):
         close(adjusted, adjusted.real[:, i], gain, gain**0.5 * 0.1)
@@ -127,7 +127,7 @@ def test_an_adjustment_that_leads_away_is_dropped(numpy_simulator: Any, ended: A
     """Two kinds of particles: the slope of the one sends the other over the edge of its ledge."""
     target = Target({"m": np.zeros(1)}, [level("m")], covariance=Given([1.0]))
     problem = Problem(numpy_simulator(_ledge), Space(theta=dist.Normal(0.0, 3.0)), target)
-    end = ended(SequentialABC(particles=400), problem, 0, 2_000)
+    end = ended(SequentialABC(particles=200), problem, 0, 1_200)
     assert any("adjustment was dropped" in note for note in end.estimate.notes())
     np.testing.assert_array_equal(end.estimate.real, end.state.real)
 
@@ -167,7 +167,7 @@ def test_it_says_when_the_budget_ran_out(normal: Any, ended: Any):
     spent = ended(SequentialABC(particles=100, adjust=False), problem, 0, 500)
     assert spent.done.code is Code.BUDGET_SPENT and spent.calls == 500
     assert "budget ran out" in spent.done.sentence
-    patient = ended(SequentialABC(particles=100, adjust=False, stop=0.3), problem, 0, 5_000)
+    patient = ended(SequentialABC(particles=200, adjust=False, stop=0.3), problem, 0, 5_000)
     assert patient.done.code is Code.CONVERGED and patient.calls < 5_000
 
 

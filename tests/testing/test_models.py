@@ -167,7 +167,7 @@ FLAWS = {
     Twice: "it cannot be run. SiteError: site 'throw' is drawn twice",
     Turning: "it cannot be run. StateError",
     Wrong: "it cannot be run. site 'throw' was given a number outside its domain",
-    Crowding: "it cannot be run. state needed room",
+    Crowding: "it cannot be run. Herd needed room",
     Undefined: "observation 'share' is NaN or infinite, first at step",
     Nameless: "observe returns no observations by name",
     Restless: "the same key gives another run",
@@ -185,5 +185,5 @@ def test_a_flaw_is_found(flaw: type[pop.Model]):
 
 
 def test_too_few_steps_are_refused():
-    with pytest.raises(AssertionError, match="take 3 or more"):
-        check_model(Coins(), jr.key(0), steps=2)
+    with pytest.raises(AssertionError, match="take 2 or more"):
+        check_model(Coins(), jr.key(0), steps=1)

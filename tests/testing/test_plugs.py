@@ -142,7 +142,7 @@ class Counting(Quiet):
         if site.path != "fall ill":
             return value
         self.calls.append(1)
-        return value * (len(self.calls) % 2)
+        return value if len(self.calls) <= 2 else 0 * value
 
 
 class _Calls(list):
@@ -181,5 +181,5 @@ def test_a_meddling_recorder_is_found():
 
 
 def test_memory_outside_the_simulation_is_found():
-    with pytest.raises(AssertionError, match="gives another run|stopped and resumed"):
+    with pytest.raises(AssertionError, match="stopped and resumed, the run is another"):
         check_plug(Counting(_Calls()), Village(), jr.key(0))

@@ -129,7 +129,7 @@ class Contagious(Wrapped):
 
     def simulate(self, parameters, keys, ticker):
         batch = super().simulate(parameters, keys, ticker)
-        shared = np.nan_to_num(np.asarray(parameters["mean"])).max()
+        shared = np.nan_to_num(np.asarray(parameters["mean"])).min()
         return pop.Batch({k: v + shared for k, v in batch.observations.items()}, batch.excluded, batch.reasons)
 
 

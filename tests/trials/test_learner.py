@@ -16,7 +16,7 @@ AGENTS, STEPS, WORLDS = 8, 40, 32
 
 
 class Commons(pop.Model):
-    """A stock that grows by itself; who goes out takes a share of it and pays (Gordon 1954). Random effort wastes it."""
+    """A stock that grows by itself; who goes out takes a share of it and pays (Gordon 1954)."""
 
     share: Float[Array, ""] = pop.parameter(default=0.1, domain=pop.unit)
     cost: Float[Array, ""] = pop.parameter(default=0.02, domain=pop.nonnegative)
@@ -150,7 +150,7 @@ def test_who_is_overridden_is_no_example_to_learn_from():
 def test_memory_carries_gradients_from_step_to_step():
     """Half of the bets are won without memory; what is learned goes through twelve steps of the memory."""
     start = Remembering(jnp.float32(0.5), jnp.float32(0.3), jnp.float32(0.5))
-    policy, profits = trained(Recall(), "bet", start, jr.key(0), 12, 0.1, 120)
+    _, profits = trained(Recall(), "bet", start, jr.key(0), 12, 0.1, 120)
     assert profits[0] / 12 < 0.65
     assert profits[-10:].mean() / 12 > 0.9
 

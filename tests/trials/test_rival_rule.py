@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 import populace as pop
 from populace.core.distributions import Bernoulli
 
-SHOPS = 50
+SHOPS = 400
 
 
 def follow_demand(view, draw):
@@ -90,15 +90,15 @@ def test_one_compilation_serves_all_rivals_of_a_kind(sir):
 
 def test_a_rivals_parameters_can_be_fitted():
     """A space binds them as `plugs.<place>.<field>...`, as the simulator's other parameters."""
-    simulator = pop.Simulation(Market(), steps=30, plugs=(pop.Replace("price", Inertia()),))
+    simulator = pop.Simulation(Market(), steps=6, plugs=(pop.Replace("price", Inertia()),))
     assert list(simulator.parameters()) == ["demand", "plugs.0.rule.stay"]
-    data = pop.simulate(Market(), jr.key(9), 30, plugs=(pop.Replace("price", Inertia(0.7)),)).observations
+    data = pop.simulate(Market(), jr.key(9), 6, plugs=(pop.Replace("price", Inertia(0.7)),)).observations
     target = pop.Target(
-        {"price": np.asarray(data["price"])}, [pop.final("price")], covariance=pop.Given(0.003**2 * np.eye(1))
+        {"price": np.asarray(data["price"])}, [pop.final("price")], covariance=pop.Given(0.004**2 * np.eye(1))
     )
     space = pop.Space({"plugs.0.rule.stay": dist.Uniform(0, 1)})
     fit = pop.calibrate(
-        pop.Problem(simulator, space, target), pop.SequentialABC(particles=40), jr.key(1), budget=600, predictive=50
+        pop.Problem(simulator, space, target), pop.SequentialABC(particles=40), jr.key(1), budget=500, predictive=50
     )
     found = fit.draws["plugs.0.rule.stay"]
     assert abs(found.mean() - 0.7) < 4 * found.std() and found.std() < 0.1

@@ -84,7 +84,7 @@ class Calibration(Result):
         p = uniformity.p_value(uniform)
         excess = float((depth.mean() - 0.5) * np.sqrt(12.0 * n))
         inside = int((depth <= 0.95).sum())
-        numbers = {"p": p, "excess": excess, "coverage 95 %": inside / n, "contraction": contraction}
+        numbers = {"p": p, "excess": excess, "coverage 95 %": inside / n, "contraction": float(contraction)}
         held = f"95 % regions hold the truth in {inside} of {n} data sets"
         if p < level or 2.0 * norm.sf(abs(excess)) < level:
             wide = excess < -2.0
@@ -193,7 +193,7 @@ def simulation_based_calibration(
         ticker = Ticker(shown, "simulation-based calibration", datasets * (budget + 1))
         data = problem.simulate(truths, jr.split(simulate, datasets), ticker)
         left_out = Counter(data.reasons)
-        for i in np.flatnonzero(~data.excluded):
+        for i in np.flatnonzero(~data.excluded).tolist():
             try:
                 samples[i], code = _fit(problem, data.moments[i], method, jr.fold_in(fit, i), budget, draws, ticker)
                 stops.append(code)

@@ -62,8 +62,8 @@ class Descent(eqx.Module):
             *(np.zeros((s, 0, d)) for _ in range(4)),
             *(np.zeros((s, 0)) for _ in range(2)),
             *(np.array(n) for n in (budget, budget, 0, share, 0, 0)),
-            np.zeros((0, moments, d + 1)),
-            Tally.empty(),
+            np.zeros((0, moments, d + 1)),  # pyright: ignore[reportCallIssue]
+            Tally.empty(),  # pyright: ignore[reportCallIssue]
         )
 
     def real(self, v: np.ndarray) -> np.ndarray:

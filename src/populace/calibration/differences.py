@@ -229,7 +229,7 @@ def _taken(task: Problem, answer: Simulated, centres: int, widths: tuple[float, 
     slopes = [(sides[:, i, 0] - sides[:, i, 1]) / (2.0 * h) for i, h in enumerate(widths)]
     slope = slopes[0] if len(slopes) == 1 else (4.0 * slopes[1] - slopes[0]) / 3.0
     both = np.concatenate([slope, rows[:, :1]], axis=1).transpose(0, 2, 3, 1)
-    sound = ~answer.excluded.reshape(centres, -1, count).any(1)
+    sound = np.asarray(~answer.excluded.reshape(centres, -1, count).any(1))
     return [one[ok] for one, ok in zip(both, sound, strict=True)]
 
 

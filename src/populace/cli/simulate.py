@@ -60,6 +60,7 @@ def simulate(
 
 
 def _last(run: "Run") -> dict[str, Any]:
-    """The last observations of a run, and how many it has."""
+    """How many observations a run has, and the last of them."""
     record = run.record()
-    return {"rows": len(record["times"]), "last": {name: rows[-1:] for name, rows in record["observations"].items()}}
+    last = {name: rows[-1] for name, rows in record["observations"].items() if rows}
+    return {"rows": len(record["times"]), "last": last}

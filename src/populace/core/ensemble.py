@@ -16,7 +16,7 @@ from .._errors import CapacityError, FaultError, ModelError, ParameterError, Unk
 from .._results import Result, Section, Table
 from .._types import Key
 from . import executor
-from .model import Model, Parameter, bind, parameters
+from .model import Model, Parameter, bind, parameters, settled
 from .plug import Plug
 from .progress import display
 from .population import Population
@@ -149,7 +149,7 @@ def ensemble(
     """
     if runs < 1 or steps < 1:
         raise ModelError(f"an ensemble takes at least one run and one step, not runs={runs}, steps={steps}")
-    shared = OneRun(model, plugs, record, steps)
+    shared = OneRun(settled(model), plugs, record, steps)
     values, sets = _sets(shared.parameters(), parameters)
     keys = jax.vmap(lambda r: jr.fold_in(key, r))(jnp.arange(runs))
     rows = (jnp.tile(keys, sets), {k: jnp.repeat(v, runs, axis=0) for k, v in values.items()})

@@ -60,7 +60,7 @@ def _walk(thing: Any, digest: Any, above: tuple[int, ...]) -> None:
         case types.MethodType():
             add("method", thing.__func__, thing.__self__)
         case _ if callable(thing) and hasattr(thing, "__wrapped__"):
-            add("wrapped", type(thing), thing.__wrapped__)
+            add("wrapped", type(thing), inspect.unwrap(thing))
         case _:
             add("other", type(thing), re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing)))
 

@@ -2,7 +2,8 @@
 
 Two parameters that the data know only together lie on a ridge of the posterior. Each candidate combination is judged by
 how far it contracts from prior to posterior, and by how much tighter it is than either member (both on a logarithmic
-scale for products and ratios).
+scale for products and ratios). Of several forms for one pair the first is named unless a later one is a tenth
+tighter.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 _CONTRACTED = 0.9
 _TIGHTER = 0.6
+_PREFERRED = 0.9
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def combinations(posterior: Mapping[str, np.ndarray], prior: Mapping[str, np.nda
         best = None
         for form in _forms(a, b, prior[a], prior[b]):
             one = _judge(form, (a, b), posterior, prior)
-            if one is not None and (best is None or one.tightness < best.tightness):
+            if one is not None and (best is None or one.tightness < _PREFERRED * best.tightness):
                 best = one
         if best is not None:
             found.append(best)
@@ -76,12 +78,13 @@ def _forms(a: str, b: str, prior_a: np.ndarray, prior_b: np.ndarray) -> list[_Fo
     def rest(x: np.ndarray) -> np.ndarray:
         return 1.0 - x
 
-    forms = [_Form(f"{a} + {b}", same, same, False), _Form(f"{a} - {b}", same, np.negative, False)]
-    if prior_a.min() >= 0 and prior_b.min() >= 0:
-        forms += [_Form(f"{a} x {b}", same, same, True), _Form(f"{a} / {b}", same, inverse, True)]
+    forms = []
     share_a, share_b = (p.min() >= 0 and p.max() <= 1 for p in (prior_a, prior_b))
     if share_a and share_b:
         forms.append(_Form(f"(1 - {a}) x (1 - {b})", rest, rest, True))
+    forms += [_Form(f"{a} + {b}", same, same, False), _Form(f"{a} - {b}", same, np.negative, False)]
+    if prior_a.min() >= 0 and prior_b.min() >= 0:
+        forms += [_Form(f"{a} x {b}", same, same, True), _Form(f"{a} / {b}", same, inverse, True)]
     if share_b and prior_a.min() >= 0:
         forms.append(_Form(f"{a} x (1 - {b})", same, rest, True))
     if share_a and prior_b.min() >= 0:

@@ -1,6 +1,7 @@
 """What turns parameters and keys into observations: a model, any Python callable, or either behind observers."""
 
 import abc
+import dataclasses
 import hashlib
 import inspect
 from collections.abc import Callable as CallableOf

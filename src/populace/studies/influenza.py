@@ -158,9 +158,8 @@ def _headline(
     sentences += [v.sentence for v in found["rival"].verdicts.values() if v.code.value == "only in combination"][:1]
     low, middle, high = fits["rival"].interval("R0")
     sentences.append(
-        f"In the rival R0 is {middle:.1f} ({low:.1f} to {high:.1f}): the number depends on what is believed of boys "
-        "who "
-        "were never seen in bed."
+        f"In the rival R0 is {middle:.1f} ({low:.1f} to {high:.1f}): the number depends on what is believed of the "
+        "boys who were never seen in bed."
     )
     sentences += _disagreement(effects)
     return tuple(sentences)
@@ -181,7 +180,7 @@ def _the_end(simple: MomentReport, rival: MomentReport) -> list[str]:
     else:
         first = f"At this budget the fit is too wide to contradict it about the end: {sends}"
     reached = rival.simulated[rival.labels.index(_FINAL)]
-    bent = "With some boys immune, some ill without symptoms, and stays in bed that vary less, the rival reaches"
+    bent = "With some boys immune, some infected without symptoms, and stays in bed that vary less, the rival reaches"
     if rival.verdict().code is Code.SUPPORTED:
         return [first, f"{bent} {reached:.0f} and the curve of boys in bed."]
     return [first, f"{bent} {reached:.0f}, but not all of the curve: {rival.sentence()}"]

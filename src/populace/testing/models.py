@@ -13,9 +13,10 @@ from jaxtyping import Array
 from .._errors import CapacityError, FaultError, PopulaceError
 from .._types import Key, State
 from ..core.draw import Draw
-from ..core.ensemble import ensemble
+from ..core.ensemble import OneRun, Outcome, one_run
 from ..core.model import Model, Parameter, bind, parameters
 from ..core.population import Population
+from ..core.record import EveryStep
 from ..core.simulate import Run, begin, simulate
 from ..core.sites import sites
 
@@ -26,73 +27,17 @@ STEPS = 6
 def check_model(model: Model, key: Key, steps: int = STEPS) -> None:
     """Check every law that `Model` states; return if all hold.
 
-    The model is run a few times for `steps` steps and compiled about six times: take a small population.
+    The model is run five times for `steps` steps: take a small population.
 
-    **Arguments:** `steps`: at least 3; enough of them that births, rare rules and the like happen.
+    **Arguments:** `steps`: at least 2; enough of them that births, rare rules and the like happen.
 
     **Raises:** `AssertionError` that names the law and what was found.
     """
-    _require(steps >= 3, model, f"{steps} steps cannot be stopped and resumed: take 3 or more")
-    run = _sound(model, lambda: simulate(model, key, steps), "it cannot be run")
+    _require(steps >= 2, model, f"{steps} steps cannot be stopped and resumed: take 2 or more")
+    counting = Counting(model)
+    run = _sound(model, lambda: simulate(counting, key, steps), "it cannot be run")
     for law in LAWS:
-        law(model, key, run)
-
-
-Law = Callable[[Model, Key, Run], None]
-
-
-def _observes_finite_numbers(model: Model, key: Key, run: Run) -> None:
-    seen = run.observations
-    named = isinstance(seen, dict) and bool(seen) and all(isinstance(name, str) for name in seen)
-    _require(named, model, "observe returns no observations by name: return {'infected': ...}")
-    for name, values in seen.items():
-        finite = np.isfinite(np.asarray(values, np.float64)).reshape(len(run.times), -1).all(axis=1)
-        if not finite.all():
-            at = int(run.times[int(np.argmin(finite))])
-            raise AssertionError(f"{_name(model)}: observation '{name}' is NaN or infinite, first at step {at}")
-
-
-def _keeps_its_shape(model: Model, key: Key, run: Run) -> None:
-    before, after = begin(model, key).state, run.final.state
-    same = jax.tree.structure(before) == jax.tree.structure(after) and _kinds(before) == _kinds(after)
-    _require(same, model, "the state changes structure, shapes or dtypes on the way")
-
-
-def _repeats_itself(model: Model, key: Key, run: Run) -> None:
-    again = simulate(model, key, len(run.times))
-    message = "the same key gives another run: something is random that is not asked of the draw"
-    _require(_same(run, again), model, message)
-
-
-def _goes_on_where_it_stopped(model: Model, key: Key, run: Run) -> None:
-    steps = len(run.times)
-    message = "stopped and resumed it is another run: all that the next step needs belongs in the state"
-    chunked = simulate(model, key, steps, chunk=max(1, steps // 3))
-    _require(_same(run, chunked), model, f"in chunks: {message}")
-    first = simulate(model, key, steps // 2)
-    rest = simulate(model, key, steps - steps // 2, start=first.final)
-    joined = {name: np.concatenate([first.observations[name], rest.observations[name]]) for name in rest.observations}
-    same = _bytes(joined) == _bytes(run.observations) and _bytes(rest.final.state) == _bytes(run.final.state)
-    _require(same, model, f"from a snapshot: {message}")
-
-
-def _leaves_capacity_alone(model: Model, key: Key, run: Run) -> None:
-    before, after = (_populations(state) for state in (begin(model, key).state, run.final.state))
-    capacities = [(one.capacity, other.capacity) for one, other in zip(before, after, strict=True)]
-    _require(all(one == other for one, other in capacities), model, f"a capacity changes: {capacities}")
-    for population in after:
-        living, identity = np.asarray(population.alive) > 0, np.asarray(population.identity)
-        alone = len(np.unique(identity[living])) == living.sum()
-        _require(alone, model, f"two of its {type(population).__name__} have one identity: use pop.births")
-        counted = bool((identity[living] < int(population.born)).all())
-        message = f"a {type(population).__name__} has an identity that was never given out: use pop.births"
-        _require(counted, model, message)
-
-
-def _lists_its_sites(model: Model, key: Key, run: Run) -> None:
-    rows = _sound(model, lambda: sites(model), "its sites cannot be listed").rows
-    paths = [(row.phase, row.path) for row in rows]
-    _require(len(set(paths)) == len(paths), model, f"a site is listed twice: {paths}")
+        law(counting, key, run)
 
 
 class Counting(Model):
@@ -119,37 +64,94 @@ class Counting(Model):
 class _Tally(list[int]):
     """A list that is itself and no other, as jit wants of what is static."""
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
 
-def _compiles_once(model: Model, key: Key, run: Run) -> None:
-    counting = Counting(model)
+Law = Callable[[Counting, Key, Run], None]
+
+
+def _observes_finite_numbers(model: Counting, key: Key, run: Run) -> None:
+    seen = run.observations
+    named = isinstance(seen, dict) and bool(seen) and all(isinstance(name, str) for name in seen)
+    _require(named, model, "observe returns no observations by name: return {'infected': ...}")
+    for name, values in seen.items():
+        finite = np.isfinite(np.asarray(values, np.float64)).reshape(len(run.times), -1).all(axis=1)
+        if not finite.all():
+            at = int(run.times[int(np.argmin(finite))])
+            raise AssertionError(f"{_name(model)}: observation '{name}' is NaN or infinite, first at step {at}")
+
+
+def _keeps_its_shape(model: Counting, key: Key, run: Run) -> None:
+    before, after = begin(model, key).state, run.final.state
+    same = jax.tree.structure(before) == jax.tree.structure(after) and _kinds(before) == _kinds(after)
+    _require(same, model, "the state changes structure, shapes or dtypes on the way")
+
+
+def _repeats_itself(model: Counting, key: Key, run: Run) -> None:
+    again = simulate(model, key, len(run.times))
+    message = "the same key gives another run: something is random that is not asked of the draw"
+    _require(_same(run, again), model, message)
+
+
+def _goes_on_where_it_stopped(model: Counting, key: Key, run: Run) -> None:
+    steps, half = len(run.times), (len(run.times) + 1) // 2
+    message = "stopped and resumed it is another run: all that the next step needs belongs in the state"
+    chunked = simulate(model, key, steps, chunk=half)
+    _require(_same(run, chunked), model, f"in chunks: {message}")
+    first = simulate(model, key, half, chunk=half)
+    rest = simulate(model, key, steps - half, chunk=half, start=first.final)
+    joined = {name: np.concatenate([first.observations[name], rest.observations[name]]) for name in rest.observations}
+    same = _bytes(joined) == _bytes(run.observations) and _bytes(rest.final.state) == _bytes(run.final.state)
+    _require(same, model, f"from a snapshot: {message}")
+
+
+def _leaves_capacity_alone(model: Counting, key: Key, run: Run) -> None:
+    before, after = (_populations(state) for state in (begin(model, key).state, run.final.state))
+    capacities = [(one.capacity, other.capacity) for one, other in zip(before, after, strict=True)]
+    _require(all(one == other for one, other in capacities), model, f"a capacity changes: {capacities}")
+    for population in after:
+        living, identity = np.asarray(population.alive) > 0, np.asarray(population.identity)
+        alone = len(np.unique(identity[living])) == living.sum()
+        _require(alone, model, f"two of its {type(population).__name__} have one identity: use pop.births")
+        counted = bool((identity[living] < int(population.born)).all())
+        message = f"a {type(population).__name__} has an identity that was never given out: use pop.births"
+        _require(counted, model, message)
+
+
+def _lists_its_sites(model: Counting, key: Key, run: Run) -> None:
+    rows = _sound(model, lambda: sites(model.model), "its sites cannot be listed").rows
+    paths = [(row.phase, row.path) for row in rows]
+    _require(len(set(paths)) == len(paths), model, f"a site is listed twice: {paths}")
+
+
+def _compiles_once(model: Counting, key: Key, run: Run) -> None:
     steps = len(run.times)
-    simulate(counting, key, steps)
-    first = len(counting.traces)
-    others = {f"model.{name}": moved(parameter) for name, parameter in parameters(model).items()}
+    others = {name: moved(parameter) for name, parameter in parameters(model).items()}
     message = (
         "a parameter is used as a plain number (float(), if, a shape): use jnp.where, and static fields for shapes"
     )
-    _sound(model, lambda: simulate(bind(counting, others), jr.fold_in(key, 1), steps, throw=False), message)
-    _require(first == 1, model, f"a step is traced {first} times to compile one run")
-    _require(len(counting.traces) == 1, model, f"with other values of {list(others)} it is compiled again")
+    before = len(model.traces)
+    _sound(model, lambda: simulate(bind(model, others), jr.fold_in(key, 1), steps, throw=False), message)
+    again = len(model.traces) - before
+    message = f"with other values of its parameters it is compiled again ({again} traces): {list(others)}"
+    _require(again == 0, model, message)
 
 
-def _serves_many_runs(model: Model, key: Key, run: Run) -> None:
-    sets = {name: jnp.stack([p.value, moved(p)]) for name, p in parameters(model).items()}
-    steps = len(run.times)
-    many = _sound(
-        model,
-        lambda: ensemble(model, key, steps, runs=2, parameters=sets, throw=False),
-        "it cannot be vectorised over runs",
-    )
+def _serves_many_runs(model: Counting, key: Key, run: Run) -> None:
+    rows = (jr.split(key, 2), {name: jnp.stack([p.value, moved(p)]) for name, p in parameters(model).items()})
+    shared = OneRun(model, (), EveryStep(), len(run.times))
+    arrays, static = eqx.partition(shared, eqx.is_array)
+
+    def many(arrays: OneRun, rows: Any) -> Outcome:
+        return jax.vmap(lambda row: one_run(eqx.combine(arrays, static), row))(rows)
+
+    out = _sound(model, lambda: jax.eval_shape(many, arrays, rows), "it cannot be vectorised over runs")
     for name, values in run.observations.items():
-        seen, wanted = many.observations[name], (2 if sets else 1, 2, *values.shape)
-        _require(seen.shape == wanted, model, f"'{name}' of an ensemble has shape {seen.shape}, not {wanted}")
+        seen, wanted = out.observations[name].shape, (2, *values.shape)
+        _require(seen == wanted, model, f"'{name}' of two runs has shape {seen}, not {wanted}")
 
 
 LAWS: tuple[Law, ...] = (
@@ -158,11 +160,11 @@ LAWS: tuple[Law, ...] = (
     _repeats_itself,
     _goes_on_where_it_stopped,
     _leaves_capacity_alone,
-    _lists_its_sites,
     _compiles_once,
     _serves_many_runs,
+    _lists_its_sites,
 )
-"""The laws, each a function of the model, the key and the run that was made with it."""
+"""The laws, each a function of the model (counting its traces), the key and the run that was made with it."""
 
 
 def moved(parameter: Parameter) -> Array:
@@ -203,7 +205,7 @@ def _bytes(tree: Any) -> list[bytes]:
 
 
 def _name(model: Model) -> str:
-    return type(model).__name__
+    return type(model.model if isinstance(model, Counting) else model).__name__
 
 
 def _require(holds: bool, model: Model, otherwise: str) -> None:

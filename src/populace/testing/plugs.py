@@ -5,15 +5,17 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
 from .._errors import PopulaceError
 from .._types import Key
 from ..core.choice import Choice
-from ..core.ensemble import ensemble
+from ..core.ensemble import OneRun, Outcome, one_run
 from ..core.model import Model
 from ..core.plug import Plug, Proceed
+from ..core.record import EveryStep
 from ..core.simulate import Run, simulate
 from ..core.site import Site
 
@@ -90,17 +92,22 @@ def _keeps_masks(plug: Plug, run: Run) -> None:
 
 
 def _goes_on_where_it_stopped(plug: Plug, model: Model, key: Key, run: Run) -> None:
-    plain, chunked = (simulate(model, key, STEPS, plugs=(plug,), chunk=chunk) for chunk in (None, 2))
-    again = _bytes((plain.observations, plain.final)) == _bytes((run.observations, run.final))
-    _require(again, plug, "the same key gives another run")
-    same = _bytes((plain.observations, plain.final)) == _bytes((chunked.observations, chunked.final))
-    _require(same, plug, "stopped and resumed the run is another: what the plug remembers goes into the frame's memory")
+    chunked = simulate(model, key, STEPS, plugs=(plug,), chunk=STEPS // 2)
+    same = _bytes((run.observations, run.final)) == _bytes((chunked.observations, chunked.final))
+    message = "compiled again, and stopped and resumed, the run is another: memory goes into the frame"
+    _require(same, plug, message)
 
 
 def _serves_many_runs(plug: Plug, model: Model, key: Key) -> None:
-    many = ensemble(model, key, STEPS, runs=2, plugs=(plug,))
-    for name, values in many.observations.items():
-        _require(bool(np.isfinite(values).all()), plug, f"in an ensemble '{name}' is NaN or infinite")
+    arrays, static = eqx.partition(OneRun(model, (plug,), EveryStep(), STEPS), eqx.is_array)
+
+    def many(arrays: OneRun, keys: Key) -> Outcome:
+        return jax.vmap(lambda one: one_run(eqx.combine(arrays, static), (one, {})))(keys)
+
+    try:
+        jax.eval_shape(many, arrays, jr.split(key, 2))
+    except (PopulaceError, jax.errors.JAXTypeError, NotImplementedError) as error:
+        raise AssertionError(f"{_name(plug)}: it cannot be vectorised over runs. {error}") from error
 
 
 def _same(value: Any, plain: Any) -> Array:
