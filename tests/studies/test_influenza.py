@@ -99,7 +99,7 @@ def test_xarray_opens_a_fit(done: tuple[Path, str, str], name: str):
         assert {"beta", "recovery", "convalescence"} <= set(tree["posterior"].data_vars)
         assert set(tree["posterior"].data_vars) == set(tree["prior"].data_vars)
         seen, predicted = tree["observed_data"], tree["posterior_predictive"]
-        assert float(seen["ever_in_bed"]) == 512
+        assert seen["ever_in_bed"].item() == 512
         assert predicted["in_bed"].shape[-1] == seen["in_bed"].size == 13
         assert predicted.sizes["draw"] == tree["posterior"].sizes["draw"]
 
