@@ -31,7 +31,9 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - processor, out
 
 
-def alternated(contestants: Mapping[str, Callable[[int], Any]], repeats: int) -> tuple[dict[str, Times], dict[str, list]]:
+def alternated(
+    contestants: Mapping[str, Callable[[int], Any]], repeats: int
+) -> tuple[dict[str, Times], dict[str, list]]:
     """Each contestant called with 1, 2, .. `repeats`, in turn; and what it returned each time. Warm them up before."""
     times, results = {name: Times() for name in contestants}, {name: [] for name in contestants}
     for repeat in range(1, repeats + 1):

@@ -1,6 +1,6 @@
 """The picture of the README, from the folder that `populace study influenza` wrote.
 
-    python docs/pictures/influenza.py influenza docs/pictures/influenza.png
+python docs/pictures/influenza.py influenza docs/pictures/influenza.png
 """
 
 import sys

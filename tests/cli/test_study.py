@@ -78,7 +78,8 @@ def test_verdicts_and_small_tables_are_shown_and_the_rest_is_in_the_report():
     assert shown.exit_code == 0, shown.output
     text = shown.stdout
     assert text.startswith("Beta is two.\n")
-    assert [w for w in ("beta: identified", "beta is 2.", "Short", "written: canned/report.html") if w not in text] == []
+    wanted = ("beta: identified", "beta is 2.", "Short", "written: canned/report.html")
+    assert [words for words in wanted if words not in text] == []
     assert [w for w in ("Long", "Again", "A paragraph", "Words only", "A caption") if w in text] == []
     report = Path("canned/report.html").read_text()
     assert "A paragraph." in report and "What is beta?" in report

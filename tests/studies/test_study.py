@@ -14,7 +14,7 @@ import xarray as xr
 
 import populace as pop
 from populace._errors import CheckpointError, MethodError, OutputError
-from populace.studies.study import Findings, Part, Study, Studied, read_table, run_study
+from populace.studies.study import Findings, Part, Studied, Study, read_table, run_study
 
 CALLS = 0
 STOP_AT = 0
@@ -22,7 +22,7 @@ STOP_AT = 0
 
 def noisy(parameters: dict[str, float], key: Any) -> dict[str, np.ndarray]:
     """A number near theta; the call number `STOP_AT` is interrupted."""
-    global CALLS
+    global CALLS  # noqa: PLW0603
     CALLS += 1
     if CALLS == STOP_AT:
         raise KeyboardInterrupt
@@ -44,11 +44,12 @@ class Small(Study):
         method = pop.SequentialABC(particles=40)
         fit = pop.calibrate(problem, method, key, budget=budget, folder=folder, predictive=20, progress=False)
         low, middle, high = fit.interval("theta")
-        return Findings(("Theta is near a half.",), (Part("Small", fit),), {"small": fit}, {"theta": [low, middle, high]})
+        summary = {"theta": [low, middle, high]}
+        return Findings(("Theta is near a half.",), (Part("Small", fit),), {"small": fit}, summary)
 
 
 def run(folder: Path, **given: int) -> Studied:
-    global CALLS
+    global CALLS  # noqa: PLW0603
     CALLS = 0
     return run_study(Small(), folder, progress=False, **given)
 
@@ -103,14 +104,14 @@ def test_an_interrupted_study_goes_on_and_ends_alike(
     stopping(0)
     run(tmp_path)
     assert contents(tmp_path) == contents(whole[0])
-    assert share < 0.2 or CALLS < whole[1]
+    assert share < 0.2 or whole[1] > CALLS
 
 
 def test_a_finished_study_is_told_again(tmp_path: Path, whole: tuple[Path, int]):
     run(tmp_path)
     (tmp_path / "report.html").unlink()
     run(tmp_path)
-    assert contents(tmp_path) == contents(whole[0]) and CALLS < whole[1]
+    assert contents(tmp_path) == contents(whole[0]) and whole[1] > CALLS
 
 
 @pytest.mark.parametrize("other", [{"seed": 3}, {"budget": 241}])

@@ -18,8 +18,8 @@ from .._types import Key
 from . import executor
 from .model import Model, Parameter, bind, parameters, settled
 from .plug import Plug
-from .progress import display
 from .population import Population
+from .progress import display
 from .record import EveryStep, Recording
 from .reducers import Reducer
 from .simulate import NEVER, advance, initial

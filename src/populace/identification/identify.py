@@ -8,6 +8,7 @@ import numpy as np
 from .._errors import ProblemError
 from .._results import Code, Figure, Result, ScatterPanel, Section, Table, Verdict
 from .._types import Key
+from ..calibration.estimates import Posterior
 from ..calibration.fit import Fit
 from ..problem.problem import Problem
 from .combinations import Combination, combinations, contraction
@@ -101,7 +102,10 @@ def identify(problem: Problem, fit: Fit, key: Key, *, replicates: int = 400) -> 
     before = _columns(fit.prior, space.names, space.labels)
     shares = {label: contraction(after[label], before[label]) for label in space.labels}
     pairs = combinations(after, before)
-    verdicts = {label: _verdict(label, after[label], before[label], shares[label], pairs) for label in space.labels}
+    worth = fit.estimate.effective_size if isinstance(fit.estimate, Posterior) else float(fit.moments.shape[0])
+    verdicts = {
+        label: _verdict(label, after[label], before[label], shares[label], pairs, worth) for label in space.labels
+    }
     return Identification(moment_report(fit, key, replicates), verdicts, shares, pairs, after)
 
 
@@ -111,7 +115,7 @@ def _columns(draws: dict[str, np.ndarray], names: tuple[str, ...], labels: tuple
 
 
 def _verdict(
-    label: str, posterior: np.ndarray, prior: np.ndarray, share: float, pairs: tuple[Combination, ...]
+    label: str, posterior: np.ndarray, prior: np.ndarray, share: float, pairs: tuple[Combination, ...], worth: float
 ) -> Verdict:
     low, middle, high = (float(q) for q in np.quantile(posterior, [0.025, 0.5, 0.975]))
     numbers = {"contraction": share, "median": middle, "low": low, "high": high}
@@ -127,7 +131,8 @@ def _verdict(
         return Verdict(label, Code.COMBINATION, sentence, numbers)
     ranks = np.searchsorted(np.sort(prior), posterior, side="right") / prior.size
     piled = max(float((ranks < _EDGE).mean()), float((ranks > 1 - _EDGE).mean()))
-    if share >= _NONE and piled > _PILED:
+    none = max(_NONE, 2.0 * np.sqrt(0.8 / worth))  # two standard errors of the contraction of a prior returned
+    if share >= none and piled > _PILED:
         end = "lower" if (ranks < _EDGE).mean() > _EDGE * 2 else "upper"
         share_piled = f"{100 * piled:.0f} % of draws"
         sentence = f"{label} piles up at the {end} end of its prior ({share_piled}): {shown} is the prior's doing."
@@ -138,7 +143,7 @@ def _verdict(
     if share > _SOME:
         sentence = f"{label} is only weakly identified: {shown}; {share_text}."
         return Verdict(label, Code.WEAK, sentence, numbers)
-    if share < _NONE and abs(float(ranks.mean()) - 0.5) < 0.05:
+    if share < none and abs(float(ranks.mean()) - 0.5) < max(_NONE, 2.0 * np.sqrt(1.0 / 12.0 / worth)):
         sentence = f"{label}: the prior came back ({shown}); the fitted moments say nothing about it."
         return Verdict(label, Code.PRIOR_RETURNED, sentence, numbers)
     sentence = f"{label} is not identified: {shown} is little more than the prior; {share_text}."
