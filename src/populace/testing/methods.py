@@ -116,6 +116,8 @@ def _watched(method: Method[Problem, Any, Any], problem: Problem, key: Key, budg
         _require(same, method, "ask or tell changes the state, the ask or the answer in place: return a new state")
         state, calls, number = after, calls + wanted, number + 1
         states.append(state)
+        if jax.tree.structure(state) != jax.tree.structure(states[0]):  # the next round could only stumble over it
+            _require(False, method, f"the state after round {number} has another structure than at the start")
     _require(sum(counted.runs) == calls, method, "start or done simulates: only an ask may")
     before = _bytes(state)
     estimate = method.finish(task, state, jr.fold_in(key, 2**31 - 1))
