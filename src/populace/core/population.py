@@ -64,7 +64,8 @@ def births(population: P, newborn: P, where: Float[Array, " candidates"] | Bool[
     the parents' own with some fields changed; its base fields are not read. `where` (candidates,): which candidates
     are born.
 
-    Gradients pass from a newborn's fields to its slot, and through a float `where` that carries one.
+    Gradients pass from a newborn's fields to its slot, and through a float `where` that carries one, of those who are
+    born: who is not has no slot to carry it, and a relaxation has to weigh the others up (value / p).
     """
     wanted = as_float(where)
     born = wanted > 0
