@@ -126,9 +126,9 @@ def test_a_right_method_seldom_fails(datasets: int):
 
 
 def test_sequential_abc_is_calibrated(normal: Any):
-    found = calibrated(normal[0], SequentialABC(particles=60, check=40), datasets=20, budget=520)
+    found = calibrated(normal[0], SequentialABC(particles=40, check=40), datasets=15, budget=360)
     assert codes(found) == {"theta": Code.CALIBRATED, JOINTLY: Code.CALIBRATED}
-    assert found.fitted == 20 and sum(found.stops.values()) == 20
+    assert found.fitted == 15 and sum(found.stops.values()) == 15
 
 
 class Shrunk(Method[Problem, Any, Estimate]):
@@ -155,7 +155,7 @@ class Shrunk(Method[Problem, Any, Estimate]):
 
 
 def test_an_over_confident_method_is_found(normal: Any):
-    found = calibrated(normal[0], Shrunk(SequentialABC(particles=60, adjust=False)), datasets=20, budget=480)
+    found = calibrated(normal[0], Shrunk(SequentialABC(particles=40, adjust=False)), datasets=20, budget=320)
     assert codes(found) == {"theta": Code.OVER_CONFIDENT, JOINTLY: Code.OVER_CONFIDENT}
 
 

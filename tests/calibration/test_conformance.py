@@ -13,13 +13,13 @@ from populace.testing.methods import check_method
 METHODS = {
     "sequential ABC": SequentialABC(particles=40, check=40),
     "sequential ABC, unadjusted": SequentialABC(particles=40, adjust=False),
-    "descent": DifferencesDescent(starts=3, replicates=6, judged=30),
+    "descent": DifferencesDescent(starts=2, replicates=6, judged=20),
     "descent from one start, by a schedule": DifferencesDescent(
-        optax.sgd(optax.exponential_decay(1e-3, 5, 0.9), momentum=0.5), starts=1, judged=30
+        optax.sgd(optax.exponential_decay(1e-3, 5, 0.9), momentum=0.5), starts=1, judged=20
     ),
 }
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_keeps_the_laws(linear: Any, name: str):
-    check_method(METHODS[name], linear[0], jr.key(3), budget=900)
+    check_method(METHODS[name], linear[0], jr.key(3), budget=700)

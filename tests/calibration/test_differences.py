@@ -153,6 +153,9 @@ def test_it_says_when_the_minimum_is_not_reached(linear: Any, ended: Any):
     end = ended(DifferencesDescent(optax.sgd(1e-9), starts=1, judged=10), problem, 0, 500)
     assert end.done.code is Code.BUDGET_SPENT and "ran out" in end.done.sentence
     assert noted(end.estimate, "The minimum is not reached")
+    short = end.estimate.real - linear[1].minimum
+    assert (np.abs(short) < ERRORS * np.sqrt(np.diag(end.estimate.covariance))).all()
+    np.testing.assert_allclose(end.estimate.covariance, np.outer(short, short), rtol=0.1)
     np.testing.assert_array_equal(end.estimate.real, end.state.real(end.state.average))
 
 

@@ -60,7 +60,8 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
     half of the rounds is 0 within its own error, in three rounds running. The estimate is the mean of these iterates
     (Polyak and Juditsky 1992) and, where the rank is full and the step within reach of the differences, one
     Gauss-Newton step on from there, -(G' V^-1 G)^-1 times half their mean gradient: as exact as all their replicates
-    make it, whatever the optimiser's rate was. Fresh replicates at the mean give G and the checks of `sandwich.py`.
+    make it, whatever the optimiser's rate was. Where that step is too long to be trusted it is not made, and its square
+    is added to the covariance. Fresh replicates at the mean give G and the checks of `sandwich.py`.
 
     **Arguments:**
 
@@ -164,9 +165,9 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
 
     def finish(self, task: Problem, state: Descent, key: Key) -> Point:
         near = linearised(state.last)
-        step, remark = self._step(state, near)
+        step, short, remark = self._step(state, near)
         real = state.real(state.average + step)
-        covariance = sandwich(near, state.behind) * np.outer(state.spread, state.spread)
+        covariance = (sandwich(near, state.behind) + np.outer(short, short)) * np.outer(state.spread, state.spread)
         loss, error = near.loss(step)
         notes = [
             f"The best of {self.starts} starts, after {state.rounds} rounds. g' V^-1 g is {loss:.3g}, of which the "
@@ -179,19 +180,20 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
             notes.append(state.tally.sentence())
         return Point(real, covariance, loss, tuple(notes))
 
-    def _step(self, state: Descent, near: Linearised) -> tuple[np.ndarray, str]:
-        """The last step (d,), and what to say of it."""
+    def _step(self, state: Descent, near: Linearised) -> tuple[np.ndarray, np.ndarray, str]:
+        """The last step (d,), by how much (d,) the estimate then falls short of the minimum, and what to say of it."""
         still = np.zeros(state.at.shape[1])
         if not near.full:
-            return still, "The estimate is the mean of the last half of the iterates."
+            return still, still, "The estimate is the mean of the last half of the iterates."
         step = -near.solve(state.mean_gradient) / 2.0
         far = float(np.abs(step).max())
         if far > self.difference:
-            return still, (
+            remark = (
                 f"The minimum is not reached: by the linear model it lies {far:.2g} spreads of the prior away, and "
-                f"differences reach {self.difference:g}. Read the covariance as that of a point near by."
+                f"differences reach {self.difference:g}. The square of that distance is added to the covariance."
             )
-        return step, f"Its errors count the data and {state.behind:.0f} replicates of the simulation."
+            return still, step, remark
+        return step, still, f"Its errors count the data and {state.behind:.0f} replicates of the simulation."
 
 
 @eqx.filter_jit
