@@ -16,6 +16,7 @@
     │   ├── TargetError            data, moments and covariance do not fit each other
     │   └── SimulatorError         a simulator returned something else than it should
     ├── MethodError                a method cannot work on this problem or budget
+    ├── GradientError              a loss cannot be differentiated, or not in this way
     ├── CheckpointError            a checkpoint is of other work, or cannot be read
     ├── OutputError                a result cannot be written where it was asked for
     ├── UnknownNameError           no model, study or file kind of that name
@@ -87,6 +88,10 @@ class SimulatorError(ProblemError):
 
 class MethodError(PopulaceError):
     """A method cannot work on this problem or within this budget."""
+
+
+class GradientError(PopulaceError):
+    """A loss cannot be differentiated, or not in this way."""
 
 
 class CheckpointError(PopulaceError):

@@ -37,6 +37,18 @@ class Code(enum.Enum):
     EXCLUDED = "runs excluded"
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
+    INSIDE = "inside the design"
+    EDGE = "at the edge of the design"
+    EXTRAPOLATING = "extrapolating"
+    WITHIN_REACH = "within reach"
+    OUT_OF_REACH = "out of reach"
+    CONFIRMED = "confirmed by simulation"
+    REFUTED = "refuted by simulation"
+    BELIEVE = "believe"
+    DIRECTION_ONLY = "direction only"
+    WRONG_SIGN = "wrong sign"
+    TOO_NOISY = "too noisy"
+    NO_DERIVATIVE = "no derivative"
 
     @property
     def mend(self) -> str:
@@ -57,6 +69,14 @@ _MENDS: dict[Code, str] = {
     Code.BUDGET_SPENT: "raise the budget: the method stopped before its own stopping rule",
     Code.EXCLUDED: "look at the excluded parameters: the simulator fails there",
     Code.CONTRADICTED: "do not use this model for questions that hang on the contradicted moments",
+    Code.EDGE: "simulate some points nearby, and fit the surrogate again",
+    Code.EXTRAPOLATING: "do not read the surrogate there: simulate there, or extend the design to it",
+    Code.OUT_OF_REACH: "no parameters bring the model near these data: widen the priors, or change a rule",
+    Code.REFUTED: "add these runs to the design, fit the surrogate again, and ask again",
+    Code.DIRECTION_ONLY: "descend with it, and take its size from differences; do not read it as a sensitivity",
+    Code.WRONG_SIGN: "do not use it here: it leads away from the answer",
+    Code.TOO_NOISY: "give it more keys, or take an estimator with less spread",
+    Code.NO_DERIVATIVE: "let the parameter differ between agents, or calibrate without gradients",
 }
 
 

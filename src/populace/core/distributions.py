@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.special import gammaln, xlog1py, xlogy
+from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float
 
 from . import quantiles
@@ -21,6 +21,18 @@ from .noise import Noise
 
 _SLACK = 1e-6
 _ROUNDING = 1e-2
+
+
+def _times_log(count: Array, p: Array) -> Array:
+    """count log p, with 0 log 0 = 0 and no derivative there (0/0 would be NaN)."""
+    some = count != 0.0
+    return jnp.where(some, count * jnp.log(jnp.where(some, p, 1.0)), 0.0)
+
+
+def _times_log1p(count: Array, minus_p: Array) -> Array:
+    """count log(1 + minus_p), likewise."""
+    some = count != 0.0
+    return jnp.where(some, count * jnp.log1p(jnp.where(some, minus_p, 0.0)), 0.0)
 
 
 class Mechanism(eqx.Module):
@@ -67,7 +79,7 @@ class Bernoulli(Distribution):
         return (self.p >= 0.0) & (self.p <= 1.0 + _SLACK)
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
-        return xlogy(value, self.p) + xlog1py(1.0 - value, -self.p)
+        return _times_log(value, self.p) + _times_log1p(1.0 - value, -self.p)
 
 
 class Binomial(Distribution):
@@ -92,7 +104,7 @@ class Binomial(Distribution):
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
         ways = gammaln(self.n + 1.0) - gammaln(value + 1.0) - gammaln(self.n - value + 1.0)
-        return ways + xlogy(value, self.p) + xlog1py(self.n - value, -self.p)
+        return ways + _times_log(value, self.p) + _times_log1p(self.n - value, -self.p)
 
 
 class Poisson(Distribution):
@@ -112,7 +124,7 @@ class Poisson(Distribution):
         return (self.rate >= 0.0) & jnp.isfinite(self.rate)
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
-        return xlogy(value, self.rate) - self.rate - gammaln(value + 1.0)
+        return _times_log(value, self.rate) - self.rate - gammaln(value + 1.0)
 
 
 class Geometric(Distribution):
@@ -133,7 +145,7 @@ class Geometric(Distribution):
         return (self.p > 0.0) & (self.p <= 1.0 + _SLACK)
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
-        return jnp.log(self.p) + xlog1py(value - 1.0, -self.p)
+        return jnp.log(self.p) + _times_log1p(value - 1.0, -self.p)
 
 
 class Exponential(Distribution):

@@ -96,6 +96,11 @@ def _largest(jaxpr: Any) -> int:
     return most
 
 
+def largest(function: Callable[..., Any], *arguments: Any) -> int:
+    """The entries of the largest array that a function makes of these arguments."""
+    return _largest(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
 def _inner(equation: Any) -> Iterator[Any]:
     for value in equation.params.values():
         for item in value if isinstance(value, (list, tuple)) else (value,):

@@ -162,9 +162,14 @@ def _begin(model: Model, key: Key, plugs: tuple[Plug, ...]) -> tuple[Snapshot, d
     return initial(model, key, plugs)
 
 
-def initial(model: Model, key: Key, plugs: tuple[Plug, ...]) -> tuple[Snapshot, dict[str, Array]]:
-    """`begin` inside a trace, with the faults of `init`. Discovers what memory the policies carry."""
-    frame = Frame()
+def initial(
+    model: Model, key: Key, plugs: tuple[Plug, ...], frame: Frame | None = None
+) -> tuple[Snapshot, dict[str, Array]]:
+    """`begin` inside a trace, with the faults of `init`. Discovers what memory the policies carry.
+
+    **Arguments:** `frame`: gets the tape of `init`, and hands values in.
+    """
+    frame = Frame() if frame is None else frame
     state = first_state(model, key, plugs, frame)
     memory = _discover(model, key, state, plugs, set(frame.listed)) if plugs else {}
     return Snapshot(state, memory, jnp.int32(0)), frame.faults

@@ -68,13 +68,14 @@ class Simulation(Simulator):
     plugs: tuple[Plug, ...] = ()
 
     def parameters(self) -> Mapping[str, Parameter]:
-        return self._shared().parameters()
+        return self.one().parameters()
 
-    def _shared(self) -> OneRun:
+    def one(self) -> OneRun:
+        """One run of it, less key and parameters."""
         return OneRun(self.model, self.plugs, self.record, self.steps)
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        shared = self._shared()
+        shared = self.one()
         rows = (keys, {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()})
         size = executor.chunk_size(one_run, shared, jax.tree.map(lambda leaf: leaf[0], rows), keys.shape[0])
         out = executor.stack_rows(list(executor.chunks(one_run, shared, rows, size=size, progress=ticker)))

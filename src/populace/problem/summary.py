@@ -63,6 +63,11 @@ class Summary:
             parts.append(jnp.where(sound, value, jnp.nan))
         return jnp.concatenate(parts)
 
+    def of_run(self, observations: Observations) -> Float[Array, " k"]:
+        """The summary of one run, (k,) float32, inside a trace: series name to (times, ...)."""
+        batch = {name: _fitted(one, {k: v[None] for k, v in observations.items()})[0] for name, one in self.series.items()}
+        return self._one(batch)
+
     def of_data(self) -> np.ndarray:
         """The summary of the data, (k,) float64, in the arithmetic that the runs get."""
         return self({name: one.values[None] for name, one in self.series.items()})[0]

@@ -35,6 +35,7 @@ class Target:
     - `covariance`: how exactly the data determine the moments. None does not mean 1: distances then refuse to work
       until somebody has called `with_covariance`, and `covariance_source` says so.
     - `times`: a label a time, or a mapping from series names to such; default 1, 2, ...
+    - `time_unit`: what a time is ("day", "week"), for the axes of figures.
 
     **Attributes:** `labels` (k,), fitted moments first; `values` (k,) float64, the data's moments, computed in the
     float32 arithmetic of simulated ones; `fitted` (k,) bool; `covariance` (k, k) float64 or None;
@@ -51,6 +52,7 @@ class Target:
     values: np.ndarray
     fitted: np.ndarray
     summary: Summary
+    time_unit: str
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Target:
         held_out: Sequence[Moment] = (),
         covariance: Covariance | None = None,
         times: Times = None,
+        time_unit: str = "time",
     ):
         moments, held_out = _listed(moments, "moments"), _listed(held_out, "held_out")
         if not moments:
@@ -67,6 +70,7 @@ class Target:
         summary = Summary((*moments, *held_out), series)
         first = len(Summary(moments, series).labels)
         values = summary.of_data()
+        object.__setattr__(self, "time_unit", time_unit)
         self._set(MappingProxyType(series), moments, held_out, summary, values, np.arange(len(values)) < first)
         self._check_values()
         if covariance is not None:
@@ -166,8 +170,7 @@ class Target:
 
         Nothing is compiled again.
         """
-        new = object.__new__(Target)
-        new._set(self.data, self.moments, self.held_out, self.summary, self.values, self.fitted)
+        new = self._again(self.values)
         new._know(checked(matrix, self.labels), source)
         return new
 
@@ -181,9 +184,14 @@ class Target:
         values = np.array(values, np.float64)
         if values.shape != self.values.shape or not np.isfinite(values).all():
             raise TargetError(f"moments of shape {values.shape} are no {len(self.labels)} finite numbers")
-        new = object.__new__(Target)
-        new._set(self.data, self.moments, self.held_out, self.summary, values, self.fitted)
+        new = self._again(values)
         new._know(self.covariance, self.covariance_source)
+        return new
+
+    def _again(self, values: np.ndarray) -> "Target":
+        new = object.__new__(Target)
+        object.__setattr__(new, "time_unit", self.time_unit)
+        new._set(self.data, self.moments, self.held_out, self.summary, values, self.fitted)
         return new
 
     def sentence(self) -> str:

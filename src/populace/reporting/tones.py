@@ -39,6 +39,18 @@ _TONES: dict[Code, Tone] = {
     Code.EXCLUDED: Tone.CARE,
     Code.SUPPORTED: Tone.GOOD,
     Code.CONTRADICTED: Tone.BAD,
+    Code.INSIDE: Tone.GOOD,
+    Code.EDGE: Tone.CARE,
+    Code.EXTRAPOLATING: Tone.BAD,
+    Code.WITHIN_REACH: Tone.GOOD,
+    Code.OUT_OF_REACH: Tone.BAD,
+    Code.CONFIRMED: Tone.GOOD,
+    Code.REFUTED: Tone.BAD,
+    Code.BELIEVE: Tone.GOOD,
+    Code.DIRECTION_ONLY: Tone.CARE,
+    Code.WRONG_SIGN: Tone.BAD,
+    Code.TOO_NOISY: Tone.CARE,
+    Code.NO_DERIVATIVE: Tone.BAD,
 }
 _WORDS: dict[str, Tone] = {code.value: tone for code, tone in _TONES.items()}
 

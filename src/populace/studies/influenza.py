@@ -80,7 +80,7 @@ def problem(*, rival: bool) -> Problem:
     return Problem(
         Simulation(model, days * model.steps_per_day, EveryStep(model.steps_per_day)),
         Space(priors),
-        Target(data(), fitted, held_out, times=times),
+        Target(data(), fitted, held_out, times=times, time_unit="day"),
         derived={"R0": _r0, "infectious_days": _infectious_days},
     )
 

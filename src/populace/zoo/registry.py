@@ -26,6 +26,28 @@ class Entry:
         return inspect.signature(self.make).parameters
 
 
+def _forest_fire(*, rows: int = 100, columns: int = 100) -> "Model":
+    from ..interact.grid import Grid
+    from ..interact.neighbourhood import VonNeumann
+    from .forest_fire import ForestFire
+
+    return ForestFire(Grid(rows, columns, VonNeumann()))
+
+
+def _islands(*, firms: int = 50, side: int = 100) -> "Model":
+    from .islands import Islands
+
+    return Islands(firms=firms, side=side)
+
+
+def _schelling(*, rows: int = 50, columns: int = 50, radius: int = 1) -> "Model":
+    from ..interact.grid import Grid
+    from ..interact.neighbourhood import Moore
+    from .schelling import Schelling
+
+    return Schelling(Grid(rows, columns, Moore(radius)))
+
+
 def _school_epidemic(*, boys: int = 763, first: int = 3, stages: int = 1, steps_per_day: int = 6) -> "Model":
     import jax.numpy as jnp
 
@@ -47,6 +69,9 @@ def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_se
 
 
 MODELS: dict[str, Entry] = {
+    "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
+    "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),
+    "schelling": Entry("people of two kinds who move when too few neighbours are like them", _schelling),
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
 }

@@ -1,0 +1,74 @@
+"""What is differentiated: the expectation of a loss of the observations, as a function of parameters."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._errors import GradientError, UnknownParameterError, did_you_mean
+from .._types import Key
+from ..core.ensemble import OneRun, one_run
+from ..core.plug import Plug
+from ..problem.simulators import Simulation
+from ..problem.summary import Summary
+
+
+@final
+class ExpectedLoss(eqx.Module):
+    """E[loss(observations)] over the runs of a model.
+
+    **Arguments:** `simulation`: the model, its steps and what is recorded; `loss`: a JAX function of the observations
+    of one run (a dict of arrays, rows on the leading axis), differentiable in them. It returns a number, or (rows,)
+    terms of a sum, one for each row recorded: estimators that know that a draw cannot change what was before it then
+    do without the terms of the past.
+    """
+
+    simulation: Simulation
+    loss: Callable[[dict[str, Array]], Array]
+
+    def terms(self, observations: dict[str, Array]) -> Float[Array, " terms"]:
+        """The terms of one run's loss: one, or one a row."""
+        found = jnp.asarray(self.loss(observations), jnp.float32)
+        if found.ndim > 1:
+            raise GradientError(f"a loss returns a number or one for each row recorded, not an array {found.shape}")
+        return jnp.atleast_1d(found)
+
+    def one(self, at: Mapping[str, Array], key: Key, plugs: tuple[Plug, ...] = ()) -> Float[Array, ""]:
+        """The loss of one run, inside a trace, with further `plugs` innermost."""
+        run = self.simulation.one()
+        around = OneRun(run.model, (*run.plugs, *plugs), run.record, run.steps)
+        return self.terms(one_run(around, (key, dict(at))).observations).sum()
+
+    def rows(self) -> Any:
+        """The step of each row recorded, (rows,) int."""
+        return self.simulation.record.times(1, self.simulation.steps)
+
+    def at(self, values: Mapping[str, Any] | None) -> dict[str, Array]:
+        """The point: the given parameters as strong float32 arrays; all of the simulation's where none are given.
+
+        **Raises:** `UnknownParameterError`.
+        """
+        known = self.simulation.parameters()
+        given = {name: p.value for name, p in known.items()} if values is None else values
+        for name in given:
+            if name not in known:
+                raise UnknownParameterError(f"no parameter '{name}'; {did_you_mean(name, list(known))}")
+        return {name: jnp.asarray(jnp.asarray(value), jnp.float32) for name, value in given.items()}
+
+
+@final
+class WeighedMoments(eqx.Module):
+    """The loss w' m(observations): a weighted sum of the moments of a target.
+
+    With w = 2 V^-1 (E[m] - data) from other runs its gradient is that of (E[m] - data)' V^-1 (E[m] - data), without
+    the bias that the square of one batch would have.
+    """
+
+    summary: Summary
+    weights: Float[Array, " moments"]
+
+    def __call__(self, observations: dict[str, Array]) -> Float[Array, ""]:
+        return self.summary.of_run(observations) @ jax.lax.stop_gradient(self.weights)

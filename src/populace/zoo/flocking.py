@@ -1,0 +1,100 @@
+"""Birds that fly together: cohesion, separation and alignment.
+
+Reynolds (1987, Computer Graphics 21(4):25), in the form of Wilensky (1998, NetLogo Flocking) that frameworks are
+compared by: each bird turns to where its neighbours are, away from those too near, and into their direction, all by
+weights; all turn at the same time and fly on at one speed.
+
+Facts it must reproduce (tests/zoo): from directions at random, whose mean length is near 1 / sqrt(birds), flocks of one
+direction form; without cohesion and alignment none do; separation keeps birds apart; where the flock is in a periodic
+sky makes no difference.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._errors import ModelError
+from ..core.domain import nonnegative, positive
+from ..core.draw import Draw
+from ..core.model import Model, parameter
+from ..interact.box import Box
+from ..interact.pairs import Pair
+
+
+class Birds(eqx.Module):
+    """Where birds are, and where they fly to: a direction of length 1."""
+
+    position: Float[Array, "birds axes"]
+    heading: Float[Array, "birds axes"]
+
+
+class Sight(eqx.Module):
+    """What a bird sees: how many neighbours, the sum of the ways to them, of the ways to those that are too near, and
+    of their headings; and its own heading.
+    """
+
+    neighbours: Float[Array, " birds"]
+    ways: Float[Array, "birds axes"]
+    crowd: Float[Array, "birds axes"]
+    headings: Float[Array, "birds axes"]
+    heading: Float[Array, "birds axes"]
+
+
+class Flocking(Model):
+    """Birds in a box of two or three dimensions.
+
+    `reach`: a bound on `vision` that lets large flocks be found by lists of cells (see `Box.within`).
+
+    Sites: `place`, `heading` in init; `turn` in a step, whose rule returns the new heading, of any length.
+    """
+
+    sky: Box = eqx.field(default_factory=lambda: Box((100.0, 100.0), periodic=True))
+    birds: int = eqx.field(static=True, default=200)
+    vision: Float[Array, ""] = parameter(default=5.0, domain=positive, doc="how far a bird sees")
+    cohesion: Float[Array, ""] = parameter(default=0.03, domain=nonnegative, doc="weight of the ways to neighbours")
+    separation: Float[Array, ""] = parameter(default=0.015, domain=nonnegative, doc="weight of the ways from the near")
+    alignment: Float[Array, ""] = parameter(default=0.05, domain=nonnegative, doc="weight of neighbours' headings")
+    distance: Float[Array, ""] = parameter(default=1.0, domain=positive, doc="below which a neighbour is too near")
+    speed: Float[Array, ""] = parameter(default=1.0, domain=nonnegative, doc="length flown a step")
+    reach: float | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        if self.birds < 1:
+            raise ModelError(f"a flock has one bird or more, not {self.birds}")
+
+    def init(self, draw: Draw) -> Birds:
+        size = self.birds, len(self.sky.sides)
+        position = draw.uniform("place", size=size) * jnp.asarray(self.sky.sides)
+        return Birds(self.sky.inside(position), _direction(draw.normal("heading", size=size), jnp.ones(size)))
+
+    def step(self, draw: Draw, birds: Birds) -> Birds:
+        turned = draw.decide("turn", self._sight(birds), self._rule)
+        heading = _direction(turned, birds.heading)
+        return Birds(self.sky.inside(birds.position + self.speed * heading), heading)
+
+    def observe(self, birds: Birds) -> dict[str, Array]:
+        """The length of the mean heading: 1 if all fly in one direction."""
+        return {"order": jnp.sqrt((birds.heading.mean(axis=0) ** 2).sum())}
+
+    def _sight(self, birds: Birds) -> Sight:
+        near = self.sky.within(birds.position, self.vision, self.reach)
+
+        def seen(pair: Pair) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
+            crowd = jnp.where(pair.square < self.distance**2, 1.0, 0.0)
+            return jnp.float32(1.0), pair.apart, tuple(crowd * way for way in pair.apart), pair.theirs
+
+        headings = tuple(birds.heading[:, axis] for axis in range(len(self.sky.sides)))
+        count, *sums = near.total(seen, headings)
+        return Sight(count, *(jnp.stack(columns, axis=1) for columns in sums), birds.heading)
+
+    def _rule(self, sight: Sight, draw: Draw) -> Float[Array, "birds axes"]:
+        """Wilensky's: the mean over neighbours of what pulls, added to one's own heading."""
+        del draw
+        pull = self.cohesion * sight.ways - self.separation * sight.crowd + self.alignment * sight.headings
+        return sight.heading + pull / jnp.maximum(sight.neighbours, 1.0)[:, None]
+
+
+def _direction(way: Float[Array, "birds axes"], otherwise: Float[Array, "birds axes"]) -> Float[Array, "birds axes"]:
+    """`way` at length 1; `otherwise` where it has none."""
+    square = (way**2).sum(axis=1, keepdims=True)
+    return jnp.where(square > 0, way / jnp.sqrt(jnp.where(square > 0, square, 1.0)), otherwise)

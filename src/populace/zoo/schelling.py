@@ -1,0 +1,110 @@
+"""Segregation: people of two kinds who move when too few of their neighbours are like them.
+
+Schelling (1971, Journal of Mathematical Sociology 1:143), with jumps to empty cells at random, all at the same time,
+and with tolerances common to all or drawn from a Beta law.
+
+Facts it must reproduce (tests/zoo): people who are content with a third of their neighbours end among two thirds or
+more who are like them, where half were so at the start; once everybody is content nobody moves again; with a common
+tolerance a run does not change between two fractions that a neighbourhood can show (on a Moore neighbourhood none lies
+between 1/3 and 3/8), and with tolerances that differ the mean tolerance is felt everywhere.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..core.domain import Domain, nonnegative, unit
+from ..core.draw import Draw
+from ..core.model import Model, Module, parameter
+from ..interact.grid import Grid
+from ..interact.seats import Seats, share_of
+from .beta_law import beta_quantile
+
+SLACK = 1e-3
+"""Of a neighbour: what rounding may not decide."""
+
+
+class Neighbours(eqx.Module):
+    """What a person sees, (slots,) float32: how many neighbours there are, how many are like oneself, and the share
+    that one wants.
+    """
+
+    all: Float[Array, " slots"]
+    alike: Float[Array, " slots"]
+    wanted: Float[Array, " slots"]
+
+
+class Residents(eqx.Module):
+    """One slot a cell: `present` says which slots have a person, `kind` 0 or 1, `moved` who left in the last step."""
+
+    seats: Seats
+    present: Float[Array, " slots"]
+    kind: Float[Array, " slots"]
+    seen: Neighbours
+    moved: Float[Array, " slots"]
+
+
+class Schelling(Model):
+    """People on a grid, one a cell. Who is not content jumps to an empty cell at random; all move at the same time.
+
+    Rule of the house: leave if fewer than `wanted` of the neighbours are alike; who has no neighbours stays. To
+    count neighbours instead of shares put another rule in its place: `pop.Replace("leave", FewerThan(3))`.
+
+    Sites: `present`, `kind`, `settle`, `tolerance` in init; `leave`, `leave/unlike`, `to` in a step. With more who
+    leave than there are empty cells, who goes is decided by lot.
+    """
+
+    town: Grid
+    tolerance: Float[Array, ""] = parameter(
+        default=0.35, domain=unit, doc="mean share of like neighbours that a person wants"
+    )
+    spread: Float[Array, ""] = parameter(
+        default=0.0,
+        domain=Domain(0.0, 1.0, high_open=True),
+        doc="variance of tolerances over the largest that their mean allows; 0: one tolerance for all",
+    )
+    density: Float[Array, ""] = parameter(default=0.8, domain=unit, doc="share of cells with a person")
+    minority: Float[Array, ""] = parameter(default=0.5, domain=unit, doc="share of people who are of the first kind")
+
+    def init(self, draw: Draw) -> Residents:
+        cells = self.town.size
+        slot = jnp.arange(cells) + 0.5
+        people = self.density * cells
+        present = draw.threshold("present", people - slot)
+        kind = draw.threshold("kind", self.minority * people - slot)
+        seats = Seats.shuffled(draw, "settle", cells)
+        wanted = beta_quantile(draw.uniform("tolerance", size=cells), self.tolerance, self.spread)
+        return Residents(seats, present, kind, self._seen(seats, present, kind, wanted), jnp.zeros(cells))
+
+    def step(self, draw: Draw, people: Residents) -> Residents:
+        present, kind = people.present, people.kind
+        leaves = draw.decide("leave", people.seen, leave_if_few_alike, where=present)
+        seats = people.seats.jump(draw, "to", leaves, present)
+        moved = (seats.cell != people.seats.cell) * present
+        return Residents(seats, present, kind, self._seen(seats, present, kind, people.seen.wanted), moved)
+
+    def observe(self, people: Residents) -> dict[str, Array]:
+        share = people.seen.alike / jnp.maximum(people.seen.all, 1.0)
+        met = people.present * (people.seen.all > 0)
+        return {"alike": share_of(met, share), "moved": people.moved.sum()}
+
+    def _seen(self, seats: Seats, present: Array, kind: Array, wanted: Array) -> Neighbours:
+        """Two sums over neighbours, read at each person's cell."""
+        of_first = self.town.sum(seats.lay(present * kind))
+        everyone = self.town.sum(seats.lay(present))
+        first, all_ = seats.read(of_first), seats.read(everyone)
+        return Neighbours(all_, jnp.where(kind > 0, first, all_ - first), wanted)
+
+
+def leave_if_few_alike(seen: Neighbours, draw: Draw) -> Float[Array, " slots"]:
+    """1 for who has a smaller share of like neighbours than is wanted."""
+    return draw.threshold("unlike", seen.wanted * seen.all - seen.alike - SLACK)
+
+
+class FewerThan(Module):
+    """The rule of people who want `count` like neighbours, however many neighbours there are."""
+
+    count: Float[Array, ""] = parameter(domain=nonnegative, doc="like neighbours that a person wants")
+
+    def __call__(self, seen: Neighbours, draw: Draw) -> Float[Array, " slots"]:
+        return draw.threshold("unlike", self.count - SLACK - seen.alike)

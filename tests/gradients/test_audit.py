@@ -1,0 +1,139 @@
+"""The audit says of estimators what is known of them, and of losses whether they have a derivative at all."""
+
+import json
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from jaxtyping import Array, Float
+from tests.gradients.known import Outbreak, Seen
+
+import populace as pop
+
+
+class Coins(pop.Model):
+    """The number of heads."""
+
+    coins: int = eqx.field(static=True)
+    p: Float[Array, ""] = pop.parameter(domain=pop.unit)
+
+    def init(self, draw: pop.Draw) -> Seen:
+        return Seen(jnp.float32(0))
+
+    def step(self, draw: pop.Draw, state: Seen) -> Seen:
+        return Seen(draw.bernoulli("coin", self.p, size=self.coins).sum())
+
+    def observe(self, state: Seen) -> dict[str, Array]:
+        return {"heads": state.total}
+
+
+class Stairs(pop.Model):
+    """How many of nine cells like it where they are: all share one tolerance, and the share of likes is k / 9."""
+
+    tolerance: Float[Array, ""] = pop.parameter(domain=pop.unit)
+
+    def init(self, draw: pop.Draw) -> Seen:
+        return Seen(jnp.float32(0))
+
+    def step(self, draw: pop.Draw, state: Seen) -> Seen:
+        alike = draw.binomial("alike", 9.0, 0.5, size=9) / 9.0
+        return Seen((alike >= self.tolerance).sum().astype(jnp.float32))
+
+    def observe(self, state: Seen) -> dict[str, Array]:
+        return {"content": state.total}
+
+
+def audited(model, loss, *estimators, steps=1, **settings):
+    expected = pop.ExpectedLoss(pop.Simulation(model, steps), loss)
+    return pop.audit_gradient(expected, list(estimators), jr.key(4), horizons=[steps], progress=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def squares():
+    """E S^2 of two coins: n (1 - 2 p) + 2 n^2 p is the truth, 2 n^2 p what straight-through makes of it."""
+    return audited(Coins(2, p=0.3), lambda seen: seen["heads"] ** 2, pop.Pathwise(), pop.Differences(), keys=16_000)
+
+
+def test_straight_through_gives_the_direction_of_a_square(squares):
+    verdict = squares.verdicts["Pathwise(StraightThrough)"]
+    assert verdict.code is pop.Code.DIRECTION_ONLY
+    assert verdict.numbers["bias"] == pytest.approx(0.8 / 3.2, abs=0.05)
+    assert squares.verdicts["Differences"].code is pop.Code.BELIEVE
+    assert squares.recommended == "Differences"
+
+
+def test_the_two_truths_are_the_derivative_and_agree(squares):
+    (case,) = squares.cases
+    assert abs(case.truth.value[0] - 3.2) < 4 * case.truth.error[0] < 0.8
+    assert case.agreement < 4
+
+
+def test_a_linear_readout_is_believed_and_its_cheapest_estimator_recommended():
+    found = audited(Coins(2, p=0.3), lambda seen: 3.0 * seen["heads"], pop.Pathwise(), pop.Differences(), keys=1_000)
+    assert found.verdicts["Pathwise(StraightThrough)"].code is pop.Code.BELIEVE
+    assert found.recommended == "Pathwise(StraightThrough)"
+    assert isinstance(found.estimator, pop.Pathwise)
+
+
+def test_the_wrong_sign_is_said():
+    """E (x - .9)^2 falls by .8 p; straight-through has 2 p - 1.8, above 0 from p = .9 on."""
+    found = audited(Coins(1, p=0.95), lambda seen: (seen["heads"] - 0.9) ** 2, pop.Pathwise(), keys=4_000, step=0.05)
+    assert found.verdicts["Pathwise(StraightThrough)"].code is pop.Code.WRONG_SIGN
+    assert found.verdicts["Pathwise(StraightThrough)"].numbers["bias"] > 1
+
+
+def test_a_staircase_has_no_derivative():
+    found = audited(Stairs(tolerance=0.5), lambda seen: seen["content"], pop.Pathwise(), pop.Differences(), keys=200)
+    assert {verdict.code for verdict in found.verdicts.values()} == {pop.Code.NO_DERIVATIVE}
+    assert "staircase" in found.verdicts["Pathwise(StraightThrough)"].sentence
+    assert not found.cases[0].truth.exists.any() and found.recommended is None
+
+
+def test_too_few_keys_are_no_verdict():
+    found = audited(Coins(40, p=0.3), lambda seen: (seen["heads"] - 12) ** 2, pop.Score(), keys=32)
+    assert found.verdicts["Score(LeaveOneOut)"].code is pop.Code.TOO_NOISY
+
+
+def problem(steps: int) -> pop.Problem:
+    model = Outbreak(30, beta=0.8, gamma=0.3, noise=0.5)
+    data = {"ill": np.asarray(pop.simulate(model, jr.key(1), steps).observations["ill"])}
+    space = pop.Space(beta=dist.LogUniform(0.3, 2.0), gamma=dist.Uniform(0.1, 0.6))
+    return pop.Problem(pop.Simulation(model, steps), space, pop.Target(data, [pop.level("ill")]))
+
+
+@pytest.fixture(scope="module")
+def of_problem():
+    return pop.audit_gradient(problem(6), [pop.Differences(), pop.Pathwise()], jr.key(2), keys=64, progress=False)
+
+
+def test_a_problem_is_audited_at_points_of_its_prior_and_two_horizons(of_problem):
+    titles = [one.case.title for one in of_problem.cases]
+    assert titles[0] == "the prior's median, 2 steps" and titles[3] == "the prior's median, 6 steps"
+    assert len(titles) == 6
+    assert all(set(one.case.at) == {"beta", "gamma"} for one in of_problem.cases)
+
+
+def test_the_audit_as_a_result(of_problem, tmp_path):
+    record = json.loads(json.dumps(of_problem.record()))
+    assert record["recommended"] in record["verdicts"]
+    assert all(math.isfinite(x) for case in record["cases"] for x in case["truth"])
+    for suffix in ("html", "md", "json"):
+        pop.write(of_problem, tmp_path / f"audit.{suffix}")
+        assert (tmp_path / f"audit.{suffix}").stat().st_size > 500
+
+
+def test_what_cannot_be_audited_is_said():
+    black_box = pop.Problem(
+        lambda parameters, key: {"ill": np.ones(6)},
+        pop.Space(beta=dist.Uniform(0, 1)),
+        pop.Target({"ill": np.arange(6.0)}, [pop.level("ill")]),
+    )
+    with pytest.raises(pop.GradientError, match="has no sites"):
+        pop.audit_gradient(black_box, None, jr.key(0))
+    loss = pop.ExpectedLoss(pop.Simulation(Coins(2, p=0.3), 2), lambda seen: seen["heads"])
+    with pytest.raises(pop.GradientError, match="between 1 and the simulation's 2 steps"):
+        pop.audit_gradient(loss, None, jr.key(0), horizons=[3])
