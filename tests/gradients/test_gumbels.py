@@ -1,4 +1,4 @@
-"""Gumbel-softmax and Gumbel-Rao: their noise is the draw's, or one that would have drawn the same; their bias is known."""
+"""Gumbel-softmax and Gumbel-Rao: noise that draws the same, and a bias that is known."""
 
 import jax
 import jax.numpy as jnp
@@ -64,20 +64,23 @@ def test_averaging_takes_spread_away_and_no_bias():
 
 
 def test_what_is_soft_shares_the_noise_of_what_is_hard():
-    """At a temperature near 0 a slope is large only next to the kink; at a high one the shares of the options follow
-    the perturbed logits, whose largest is the option drawn.
-    """
+    """The option drawn is the largest of the perturbed logits, so it has the largest soft share too."""
 
     def one_hot(logits):
         return Draw(jr.key(5), 1, plugs=(pop.GumbelSoftmax(10.0),)).categorical("s", logits).one_hot
 
     agents = 500
     logits = jr.normal(jr.key(0), (agents, 4))
-    value, tangent = jax.jvp(one_hot, (logits,), (logits,))
-    jacobian = jax.vmap(lambda k: jax.jvp(one_hot, (logits,), (jnp.tile(jnp.eye(4)[k], (agents, 1)),))[1][:, k])
-    own = np.asarray(jacobian(jnp.arange(4))).T  # s_k (1 - s_k) / tau rises with s_k below one half
-    np.testing.assert_array_equal(own.argmax(1), np.asarray(value).argmax(1))
-    assert np.isfinite(tangent).all()
+
+    @jax.jit
+    def own(logits):
+        """The slope of each option's share along its own logit, s (1 - s) / tau: it rises with s below one half."""
+        units = jnp.broadcast_to(jnp.eye(4)[:, None], (4, agents, 4))
+        slopes = [jax.jvp(one_hot, (logits,), (unit,))[1][:, k] for k, unit in enumerate(units)]
+        return one_hot(logits), jnp.stack(slopes, axis=1)
+
+    value, slopes = own(logits)
+    np.testing.assert_array_equal(np.asarray(slopes).argmax(1), np.asarray(value).argmax(1))
 
 
 @pytest.mark.parametrize("p", [1e-9, 0.02, 0.5, 0.98, 1.0 - 1e-6])
@@ -89,11 +92,13 @@ def test_a_coin_falls_again_as_it_fell(p: float):
 
 
 def test_a_choice_is_made_again_and_its_noise_is_gumbel():
-    """Given what was drawn, the same option wins; over all draws the noise is Gumbel's again: mean .5772, variance 1.6449."""
+    """Given what was drawn, the same option wins; over all draws the noise is Gumbel's again (mean .5772,
+    variance 1.6449).
+    """
     agents = 50_000
     logits = jnp.broadcast_to(jnp.array([1.0, -2.0, 0.0, -jnp.inf]), (agents, 4))
     drawn = jax.nn.one_hot(jr.categorical(jr.key(1), logits), 4)
-    found = gumbels_given(drawn, logits, Noise(jr.key(2)), (agents, 2, 4))
+    found = jax.jit(gumbels_given, static_argnums=3)(drawn, logits, Noise(jr.key(2)), (agents, 2, 4))
     won = jnp.argmax(logits[:, None] + found, axis=-1)
     np.testing.assert_array_equal(won, jnp.broadcast_to(drawn.argmax(-1)[:, None], won.shape))
     first = np.asarray(found, np.float64)[:, 0, :3]
@@ -133,7 +138,7 @@ def test_counts_have_the_derivative_of_their_mean():
         def total(rate, relaxation=relaxation):
             return Draw(jr.key(5), 1, plugs=(relaxation,)).poisson("s", rate, size=7).sum()
 
-        assert float(jax.grad(total)(2.0)) == 7.0
+        assert float(jax.jit(jax.grad(total))(2.0)) == 7.0
 
 
 def test_no_samples_is_an_error():

@@ -93,6 +93,17 @@ class Descent(eqx.Module):
         stiffness = np.stack([np.diag(one.value)[:-1] for one in found])
         losses = np.array([one.value[-1, -1] for one in found])
         counted = np.array([float(len(one)) for one in replicates])
+        return self.with_gradients(gradients, variances, stiffness, losses, counted)
+
+    def with_gradients(
+        self,
+        gradients: np.ndarray,
+        variances: np.ndarray,
+        stiffness: np.ndarray,
+        losses: np.ndarray,
+        counted: np.ndarray,
+    ) -> "Descent":
+        """The descent with a round more, of which the gradients are known."""
         new = (self.at, gradients, variances, stiffness, losses, counted)
         return eqx.tree_at(
             lambda s: (s.path, s.gradients, s.variances, s.stiffness, s.losses, s.counted),

@@ -15,7 +15,6 @@ Parameters move on the real scale of the space, in spreads of the prior there: v
 """
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,24 +22,19 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
-import scipy.linalg
 
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key
 from ..core.rounds import Done, Method
-from ..problem.covariance import factor
 from ..problem.problem import Problem, Simulate, Simulated
-from ..problem.space import Space
 from .descent import Descent
 from .estimates import Point
-from .sandwich import Linearised, linearised, overidentification, sandwich
+from .judgement import at_ends, flat_direction, offsets, overidentified, replicates_of, scales, updated, whitened
+from .sandwich import Linearised, linearised, sandwich
 
-_PRIOR_DRAWS = 4000
 _REACH = 8.0
 """How far iterates may go from the prior's median, in its spreads: beyond, float32 knows bounded parameters no more."""
-_EDGE = 0.001
-"""A prior probability this near to 0 or 1 is the prior's end."""
 _FEWEST = 3
 """Replicates of which all runs count that a start needs: an error takes three."""
 _ROUNDS = 10
@@ -80,7 +74,7 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
     judged: int = eqx.field(static=True, default=100)
 
     def start(self, task: Problem, key: Key, budget: int) -> Descent:
-        _whitened(task, np.zeros((1, len(task.target.labels))))
+        whitened(task, np.zeros((1, len(task.target.labels))))
         if min(self.replicates, self.judged) < _FEWEST or self.starts < 1 or not self.difference > 0:
             raise MethodError(f"take a start or more, {_FEWEST} replicates or more, and a difference above 0")
         d, rungs = task.space.size, math.ceil(math.log2(self.starts)) + 1
@@ -90,7 +84,7 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
                 f"a budget of {budget} calls is too small for {self.starts} starts of {d} parameters with "
                 f"{self.replicates} replicates: give {needed}, or take fewer starts"
             )
-        middle, spread = _scales(task.space)
+        middle, spread = scales(task.space)
         real = np.asarray(task.space.to_real(task.space.sample(key, self.starts)), np.float64)
         at = np.clip((real - middle) / spread, -_REACH, _REACH)
         first = jax.tree.map(np.asarray, jax.vmap(self.optimiser.init)(jnp.asarray(at, jnp.float32)))
@@ -115,14 +109,14 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
 
     def ask(self, task: Problem, state: Descent, key: Key) -> Simulate:
         centres, widths, count = self._plan(state)
-        points = (centres[:, None] + _offsets(centres.shape[1], widths)).reshape(-1, centres.shape[1])
+        points = (centres[:, None] + offsets(centres.shape[1], widths)).reshape(-1, centres.shape[1])
         real = np.repeat(state.real(points), count, axis=0)
         keys = jr.split(key, count)[np.tile(np.arange(count), len(points))]
         return Simulate(task.space.from_real(jnp.asarray(real)), keys)
 
     def tell(self, task: Problem, state: Descent, ask: Simulate, answer: Simulated) -> Descent:
         centres, widths, count = self._plan(state)
-        found = _taken(task, answer, len(centres), widths, count)
+        found = replicates_of(task, answer, len(centres), widths, count)
         state = eqx.tree_at(
             lambda s: (s.tally, s.left, s.rung_left),
             state,
@@ -140,7 +134,7 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
 
     def _moved(self, state: Descent) -> Descent:
         gradient, at = (jnp.asarray(a, jnp.float32) for a in (state.gradients[:, -1], state.at))
-        step, after = _update(self.optimiser, gradient, state.optimiser, at)
+        step, after = updated(self.optimiser, gradient, state.optimiser, at)
         moved = np.clip(state.at + np.asarray(step, np.float64), -_REACH, _REACH)
         return eqx.tree_at(lambda s: (s.at, s.optimiser), state, (moved, jax.tree.map(np.asarray, after)))
 
@@ -172,9 +166,9 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
         notes = [
             f"The best of {self.starts} starts, after {state.rounds} rounds. g' V^-1 g is {loss:.3g}, of which the "
             f"simulation's noise is taken out (standard error {error:.2g}). {remark}",
-            _overidentified(near),
-            *(_flat(task.space, state, near.directions[:, i]) for i in range(near.rank, real.size)),
-            *_ends(task.space, real),
+            overidentified(near),
+            *(flat_direction(task.space, state, near.directions[:, i]) for i in range(near.rank, real.size)),
+            *at_ends(task.space, real),
         ]
         if state.tally.excluded:
             notes.append(state.tally.sentence())
@@ -194,85 +188,3 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
             )
             return still, step, remark
         return step, still, f"Its errors count the data and {state.behind:.0f} replicates of the simulation."
-
-
-@eqx.filter_jit
-def _update(optimiser: optax.GradientTransformation, gradient: Any, state: Any, at: Any) -> tuple[Any, Any]:
-    return jax.vmap(optimiser.update)(gradient, state, at)
-
-
-def _scales(space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """Median and spread (d,) of the prior on the real scale; the spread is half the width of the middle 68 %."""
-    real = np.asarray(space.to_real(space.sample(jr.key(0), _PRIOR_DRAWS)), np.float64)
-    low, middle, high = np.quantile(real, [0.16, 0.5, 0.84], axis=0)
-    return middle, (high - low) / 2.0
-
-
-def _offsets(d: int, widths: tuple[float, ...]) -> np.ndarray:
-    """The points around a centre, (1 + 2 d len(widths), d): itself, then +h e_i and -h e_i for each width h."""
-    return np.concatenate([np.zeros((1, d)), *(sign * h * np.eye(d) for h in widths for sign in (1.0, -1.0))])
-
-
-def _whitened(task: Problem, moments: np.ndarray) -> np.ndarray:
-    """Gaps (n, k) of moments (n, all) to the data, in independent units; 0 for a run without moments."""
-    use = np.flatnonzero(task.target.fitted)
-    if task.target.covariance is None:
-        raise MethodError("the loss measures gaps in standard errors: give the target a covariance")
-    lower = factor(task.target.covariance[np.ix_(use, use)], [task.target.labels[i] for i in use])
-    gaps = np.nan_to_num(moments[:, use] - task.target.values[use])
-    return scipy.linalg.solve_triangular(lower, gaps.T, lower=True).T
-
-
-def _taken(task: Problem, answer: Simulated, centres: int, widths: tuple[float, ...], count: int) -> list[np.ndarray]:
-    """Of each centre, derivatives and gap (R, k, d + 1) of the replicates of which every run counts."""
-    d = task.space.size
-    rows = _whitened(task, answer.moments).reshape(centres, -1, count, int(task.target.fitted.sum()))
-    sides = rows[:, 1:].reshape(centres, len(widths), 2, d, count, -1)
-    slopes = [(sides[:, i, 0] - sides[:, i, 1]) / (2.0 * h) for i, h in enumerate(widths)]
-    slope = slopes[0] if len(slopes) == 1 else (4.0 * slopes[1] - slopes[0]) / 3.0
-    both = np.concatenate([slope, rows[:, :1]], axis=1).transpose(0, 2, 3, 1)
-    sound = np.asarray(~answer.excluded.reshape(centres, -1, count).any(1))
-    return [one[ok] for one, ok in zip(both, sound, strict=True)]
-
-
-def _overidentified(near: Linearised) -> str:
-    found = overidentification(near)
-    if not found.freedom:
-        return "The moments are as many as the combinations of parameters they react to: nothing is left to test."
-    chance = f"J = {found.statistic:.3g} on {found.freedom} degrees of freedom, p = {found.p:.2g}"
-    verdict = "the moments contradict the model" if found.p < 0.05 else "the moments do not contradict the model"
-    return f"{chance}: {verdict}."
-
-
-def _flat(space: Space, state: Descent, direction: np.ndarray) -> str:
-    """A sentence on a direction (d,) that the moments do not react to, in the parameters' own units.
-
-    Parameters that cannot be negative change by per cent, so that a product shows as one up and the other down by as
-    much; others by parts of the prior's spread. The largest change is called 1, and less than a fiftieth is left out.
-    """
-    ends = state.real(state.average + 1e-2 * np.stack([-direction, direction]))
-    low, high = np.asarray(space.flat(space.from_real(jnp.asarray(ends))), np.float64)
-    relative = space.bounds()[0] >= 0.0
-    drawn = np.asarray(space.flat(space.sample(jr.key(0), _PRIOR_DRAWS)), np.float64)
-    unit = np.where(relative, (low + high) / 2.0, np.diff(np.quantile(drawn, [0.16, 0.84], axis=0), axis=0)[0] / 2.0)
-    change = (high - low) / unit
-    change = change / change[np.argmax(np.abs(change))]
-    parts = [
-        f"{label} by {part:+.2g} {'%' if share else 'hundredths of its prior spread'}"
-        for label, part, share in zip(space.labels, change, relative, strict=True)
-        if abs(part) > 0.02
-    ]
-    return (
-        f"In {len(state.last)} replicates no moment reacts to changing {' with '.join(parts)}: the estimate is one of "
-        "many, and it has no covariance."
-    )
-
-
-def _ends(space: Space, real: np.ndarray) -> list[str]:
-    """A sentence for every parameter at an end of its prior."""
-    place = np.asarray(space.cdf(space.from_real(jnp.asarray(real[None]))))[0]
-    return [
-        f"{label} lies at the {'lower' if p < 0.5 else 'upper'} end of its prior."
-        for label, p in zip(space.labels, place, strict=True)
-        if min(p, 1.0 - p) < _EDGE
-    ]

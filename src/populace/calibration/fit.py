@@ -103,7 +103,9 @@ class Fit(Result):
         band = Band("model", x, q[2], {0.95: (q[0], q[4]), 0.5: (q[1], q[3])})
         present = np.asarray(series.present, bool)
         points = Points("data", x[present], np.asarray(series.values, np.float64)[present])
-        return BandPanel(name.replace("_", " "), self.problem.target.time_unit, name.replace("_", " "), (band,), (points,))
+        return BandPanel(
+            name.replace("_", " "), self.problem.target.time_unit, name.replace("_", " "), (band,), (points,)
+        )
 
     def record(self) -> dict[str, Any]:
         names = [n for n, v in {**self.draws, **self.derived}.items() if np.ndim(v) == 1]

@@ -130,9 +130,21 @@ def audit_gradient(
     with display(progress) as shown:
         cases = cases_of(what, key, at, horizons, keys)
         ticker = executor.Ticker(shown, "gradient audit", len(cases) * (len(chosen) + 2))
-        done = []
-        for number, case in enumerate(cases):
-            done.append(_one_case(case, chosen, fresh(key, number), keys, step, ticker))
+        return audit_cases(cases, tuple(chosen.values()), key, keys=keys, step=step, ticker=ticker)
+
+
+def audit_cases(
+    cases: Sequence[Case],
+    estimators: Sequence[Estimator],
+    key: Key,
+    *,
+    keys: int,
+    step: float,
+    ticker: executor.Ticker,
+) -> GradientAudit:
+    """The audit of losses at points that were chosen already; see `audit_gradient`."""
+    chosen = {one.name: one for one in estimators}
+    done = [_one_case(case, chosen, fresh(key, number), keys, step, ticker) for number, case in enumerate(cases)]
     verdicts = {name: overall(name, [one.tried[name].judged for one in done]) for name in chosen}
     return GradientAudit(_recommended(verdicts, chosen, done), verdicts, tuple(done), chosen)
 
@@ -151,7 +163,8 @@ def _one_case(
             f"an audit differentiates by one number after another: {size} are too many; audit {MOST_PARAMETERS} of "
             "them (at={...} with the parameters to differentiate by)"
         )
-    scale = {k: jnp.where(v == 0, 1.0, jnp.abs(v)) for k, v in case.at.items()}
+    own = case.expected.through is None  # what goes through a change of scale is measured in its units
+    scale = {k: jnp.where(own & (v != 0), jnp.abs(v), 1.0) for k, v in case.at.items()}
     truth = measured(case.expected, case.at, fresh(key, 0), keys=keys, step=step, scale=scale)
     ticker.advance(1)
     second = differentiate(case.expected, Score(Learned()), fresh(key, 1), at=case.at, keys=4 * keys, progress=False)
@@ -164,7 +177,7 @@ def _one_case(
         found = differentiate(case.expected, estimator, own, at=case.at, keys=keys, progress=False)
         cost = estimator.runs(case.at)
         if estimator.differentiates:
-            cost = max(cost, _seconds(case, estimator, own, keys) / plain)
+            cost = max(1.0, _seconds(case, estimator, own, keys) / plain)
         tried[name] = Tried(found, cost, _judge(truth, estimator, found, unit, case, cost))
         ticker.advance(1)
     return Audited(case, truth, second, _agreement(truth, second), tried)

@@ -127,6 +127,9 @@ def scales(at: Mapping[str, Array], given: Mapping[str, Array] | None) -> Float[
 
 def bounds(expected: ExpectedLoss, at: Mapping[str, Array]) -> tuple[Array, Array]:
     """The ends of the parameters' domains, (d,) each; open ends drawn in by a millionth part."""
+    if expected.through is not None:
+        free = jnp.full(count(at), jnp.inf)
+        return -free, free
     known = expected.simulation.parameters()
     low = {k: jnp.full(v.shape, _inside(known[k].domain.low, known[k].domain.low_open, 1.0)) for k, v in at.items()}
     high = {k: jnp.full(v.shape, _inside(known[k].domain.high, known[k].domain.high_open, -1.0)) for k, v in at.items()}

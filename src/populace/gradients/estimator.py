@@ -46,7 +46,9 @@ class Estimator(eqx.Module):
 
     @abc.abstractmethod
     def runs(self, at: Mapping[str, Array]) -> float:
-        """Model runs that one key takes, a copy that runs along counted as a run; derivatives of a run not counted."""
+        """Model runs that one key takes; a copy that runs along counts as one, a backward pass as three and a forward
+        tangent as one (audits measure what they really take).
+        """
 
     def least(self) -> int:
         """The fewest keys a group may have."""

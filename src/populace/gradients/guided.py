@@ -57,7 +57,7 @@ class Guided(Estimator):
 
     def runs(self, at: Mapping[str, Array]) -> float:
         each = 2.0 * (min(len(self.guides), sum(v.size for v in at.values())) + self.complement)
-        return each + self.steering * len(self.guides) / self.group
+        return each + 4.0 * self.steering * len(self.guides) / self.group
 
     def sample(self, expected: ExpectedLoss, at: dict[str, Array], keys: Key) -> Sample:
         flat, unravel = ravel_pytree(at)

@@ -23,11 +23,14 @@ class ExpectedLoss(eqx.Module):
     **Arguments:** `simulation`: the model, its steps and what is recorded; `loss`: a JAX function of the observations
     of one run (a dict of arrays, rows on the leading axis), differentiable in them. It returns a number, or (rows,)
     terms of a sum, one for each row recorded: estimators that know that a draw cannot change what was before it then
-    do without the terms of the past.
+    do without the terms of the past; `through`: what the parameters go through before they are bound to the
+    model (a dict of arrays to a dict of the model's parameters, differentiable): a change of scale, a network that maps
+    covariates to parameters, a spline over time. None: they are the model's own.
     """
 
     simulation: Simulation
     loss: Callable[[dict[str, Array]], Array]
+    through: Callable[[dict[str, Array]], dict[str, Array]] | None = None
 
     def terms(self, observations: dict[str, Array]) -> Float[Array, " terms"]:
         """The terms of one run's loss: one, or one a row."""
@@ -38,9 +41,13 @@ class ExpectedLoss(eqx.Module):
 
     def one(self, at: Mapping[str, Array], key: Key, plugs: tuple[Plug, ...] = ()) -> Float[Array, ""]:
         """The loss of one run, inside a trace, with further `plugs` innermost."""
-        run = self.simulation.one()
+        run = self.bound(at)
         around = OneRun(run.model, (*run.plugs, *plugs), run.record, run.steps)
-        return self.terms(one_run(around, (key, dict(at))).observations).sum()
+        return self.terms(one_run(around, (key, {})).observations).sum()
+
+    def bound(self, at: Mapping[str, Array]) -> OneRun:
+        """A run with its parameters, less the key."""
+        return self.simulation.one().bind(dict(at) if self.through is None else self.through(dict(at)))
 
     def rows(self) -> Any:
         """The step of each row recorded, (rows,) int."""
@@ -49,9 +56,13 @@ class ExpectedLoss(eqx.Module):
     def at(self, values: Mapping[str, Any] | None) -> dict[str, Array]:
         """The point: the given parameters as strong float32 arrays; all of the simulation's where none are given.
 
-        **Raises:** `UnknownParameterError`.
+        **Raises:** `UnknownParameterError`; `GradientError` where they are not known.
         """
         known = self.simulation.parameters()
+        if self.through is not None:
+            if values is None:
+                raise GradientError("parameters that go through a function have no values of their own: pass at={...}")
+            return {name: jnp.asarray(jnp.asarray(value), jnp.float32) for name, value in values.items()}
         given = {name: p.value for name, p in known.items()} if values is None else values
         for name in given:
             if name not in known:

@@ -121,13 +121,11 @@ class Score(Estimator):
         return self.group
 
     def runs(self, at: Mapping[str, Array]) -> float:
-        return 1.0
+        return 4.0
 
     def sample(self, expected: ExpectedLoss, at: dict[str, Array], keys: Key) -> Sample:
-        shared = expected.simulation.one()
-
         def seen(values: dict[str, Array], key: Key) -> tuple[tuple[Array, Array], Array]:
-            run = shared.bind(values)
+            run = expected.bound(values)
             observations, tape0, tape = walked(run, key, (Scored(),))
             logs = jnp.concatenate([_summed(tape0, 1), _summed(tape, run.steps)])
             return (expected.terms(observations), logs), _features(observations)

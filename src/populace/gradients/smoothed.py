@@ -31,17 +31,19 @@ class Smoothed(Relaxation):
 
     All have the derivative of the mean for mean, so linear readouts are unbiased whatever `upward`. With one half
     (the default) a readout f sees (f'(X) + f'(X + 1)) / 2 where f(X + 1) - f(X) counts: the trapezoid rule, exact for
-    squares, at a spread that grows like 1 / sqrt(p) for rare events. With `upward` 1 rare events have little spread.
-    With 0 only those who drew a 1 carry a derivative, which is right where the value decides who exists
-    (`pop.births`): who is not born has no slot to carry one. At p = 0 and 1 only one direction is possible, and is
-    taken.
+    squares, at a spread that grows like 1 / sqrt(p) for rare events. At p = 0 and 1 only one direction is possible,
+    and is taken.
+
+    Where the value decides who exists, a derivative must be carried by those who do: with `upward` 0 by those
+    who drew a 1, at the site of `pop.births` (who is not born has no slot), and with `upward` 1 by those who drew a 0,
+    which leaves little spread if a 1 is rare, at the site of `pop.deaths` (a dead slot is filled again).
 
     A categorical choice D flips to every other option k at the rate of the difference of logits,
 
         dX = 1/2 sum_k softmax(l)_k (e_k - D) (dl_k - dl_D),
 
-    which has no upward; it is ReinMax (see `ReinMax`). A mask's derivative is multiplied by `upward` of the mean and
-    1 - `upward` of X, so that with 0 it too is carried by those who drew a 1; who did not draw has the mean.
+    which has no upward; it is ReinMax (see `ReinMax`). The mask's derivative is multiplied by X, and by the mean where
+    nothing was drawn.
     """
 
     upward: Float[Array, ""]
@@ -59,7 +61,7 @@ class Smoothed(Relaxation):
         if expected is None:
             return None
         x = value
-        stand_in = jnp.where(_draws(site, x), x + up * (expected - x), expected)
+        stand_in = jnp.where(_draws(site, x), x, expected)
         match mechanism:
             case Bernoulli(p=p):
                 return sloped(stand_in, (_of_trials(jnp.ones_like(p), p, x, up), p))

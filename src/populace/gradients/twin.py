@@ -62,7 +62,7 @@ class Twin(PerKey):
         return values[0], unravel(slopes)
 
     def runs(self, at: Mapping[str, Array]) -> float:
-        return float(sum(value.size for value in at.values()) * (1 + self.candidates))
+        return float(sum(value.size for value in at.values()) * (2 + self.candidates))
 
     @property
     def name(self) -> str:
@@ -108,7 +108,7 @@ def _derivative(
         here, slope = (None, None) if pair is None else (pair.real, pair.tangent)
 
         def recorded(values: Any, place: Place | None) -> tuple[Any, Any]:
-            run = shared.bind(values)
+            run = expected.bound(values)
             if place is None:
                 after, tape = first(run, key, (_Noted(),), {})
                 return (after, None), tape
@@ -124,7 +124,7 @@ def _derivative(
             choose, replace = jr.split(jr.fold_in(pick, time))
             anew = jr.uniform(replace) * total < size
             given, sign = _one_flip(options, choose, anew)
-            run = shared.bind(at)
+            run = expected.bound(at)
             signed, since = jnp.where(anew, sign, signed), jnp.where(anew, time, since)
             if before is None:
                 return *first(run, key, (Forced(),), given)[:1], None, signed, since

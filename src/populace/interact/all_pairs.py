@@ -48,7 +48,8 @@ class AllPairs(Near):
 
         def each(one: Any, other: Any) -> Any:
             square, found = of_pair(kernel, self.extent, one[:2], other[:2])
-            near = close(square, self.radius) & (one[2] != other[2]) & (other[2] < self.size)
+            near = close(square, self.radius) & (one[2] != other[2])
+            near = near & (other[2] < self.size) if self.size % AT_ONCE else near
             return jax.tree.map(lambda value: masked(near, value), found)
 
         def add(i: Array, so_far: Any) -> Any:

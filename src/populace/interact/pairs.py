@@ -20,8 +20,8 @@ class Extent(eqx.Module):
 
     def apart(self, one: Float[Array, "..."], other: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
         """The way from coordinates `one` to `other` along an axis: the shortest one if the space is periodic."""
-        way = other - one
-        return way - self.sides[axis] * jnp.round(way / self.sides[axis]) if self.periodic else way
+        way, side = other - one, self.sides[axis]
+        return way - side * jnp.round(way * (1.0 / side)) if self.periodic else way
 
 
 class Pair(eqx.Module):

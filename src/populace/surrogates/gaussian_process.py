@@ -29,6 +29,8 @@ _STEPS, _FINAL = 80, 40
 """Steps of the optimiser on the part and on all points."""
 _LOG_CHI2 = 1.2704
 """Minus the mean of the logarithm of a squared standard Gaussian number."""
+_LOG_CHI2_VARIANCE = np.pi**2 / 2.0
+"""And its variance: the noise of the process that learns them, which is therefore known."""
 _SPREAD = 100.0
 """How far a point's noise variance may lie from the common one, as a factor."""
 
@@ -57,7 +59,7 @@ class VaryingNoise(Noise):
 
     def model(self, inputs: np.ndarray, residuals: np.ndarray, key: Key) -> "Process | None":
         logs = np.log(np.maximum(residuals**2, 1e-6)) + _LOG_CHI2
-        return learned(inputs, logs - logs.mean(), np.ones(logs.size), 2, key)
+        return learned(inputs, logs - logs.mean(), np.ones(logs.size), 2, key, noise=float(_LOG_CHI2_VARIANCE))
 
 
 class Process(NamedTuple):
@@ -126,7 +128,7 @@ class GaussianProcess(Regressor):
         second = self.noise.model(inputs, first.left_out(), noise)
         if second is None:
             return first, None
-        theta = best(inputs, outputs, _relative(second, inputs), _theta(first.hyper), _FINAL)
+        theta = best(inputs, outputs, _relative(second, inputs), _theta(first.hyper), _FINAL, None)
         return Process.of(Hyper.of(theta), inputs, outputs, _relative(second, inputs)), second
 
 
@@ -165,24 +167,34 @@ class FittedProcess(Fitted):
         return normalised(np.sqrt(total))
 
 
-def learned(inputs: np.ndarray, outputs: np.ndarray, relative: np.ndarray, starts: int, key: Key) -> Process:
-    """A process with the numbers of largest marginal likelihood."""
+def learned(
+    inputs: np.ndarray, outputs: np.ndarray, relative: np.ndarray, starts: int, key: Key, *, noise: float | None = None
+) -> Process:
+    """A process with the numbers of largest marginal likelihood; `noise`: its variance, where it is known."""
     n, d = inputs.shape
     generator = host_generator(key)
     part = generator.permutation(n)[:_PART]
     found = []
     for _ in range(starts):
-        lengths, share = np.log(generator.uniform(0.3, 3.0, d)), np.log(generator.choice([0.01, 0.1, 0.5]))
+        lengths = np.log(generator.uniform(0.3, 3.0, d))
+        share = np.log(generator.choice([0.01, 0.1, 0.5]) if noise is None else noise)
         theta = np.concatenate([lengths, [0.0, share], 0.3 * generator.standard_normal(2 * d)])
-        theta = best(inputs[part], outputs[part], relative[part], theta, _STEPS)
+        theta = best(inputs[part], outputs[part], relative[part], theta, _STEPS, noise)
         found.append((matern.loss(theta, inputs[part], outputs[part], relative[part])[0], theta))
     theta = min(found, key=lambda pair: pair[0])[1]
     if n > part.size:
-        theta = best(inputs, outputs, relative, theta, _FINAL)
+        theta = best(inputs, outputs, relative, theta, _FINAL, noise)
     return Process.of(Hyper.of(theta), inputs, outputs, relative)
 
 
-def best(inputs: np.ndarray, outputs: np.ndarray, relative: np.ndarray, theta: np.ndarray, steps: int) -> np.ndarray:
+def best(
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    relative: np.ndarray,
+    theta: np.ndarray,
+    steps: int,
+    noise: float | None,
+) -> np.ndarray:
     """The numbers that a search from `theta` ends at."""
     found = minimize(
         matern.loss,
@@ -190,7 +202,7 @@ def best(inputs: np.ndarray, outputs: np.ndarray, relative: np.ndarray, theta: n
         (inputs, outputs, relative),
         jac=True,
         method="L-BFGS-B",
-        bounds=matern.bounds(inputs.shape[1]),
+        bounds=matern.bounds(inputs.shape[1], noise),
         options={"maxiter": steps},
     )
     return found.x

@@ -65,9 +65,12 @@ def squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2.0 * (one @ other.T), 0.0)
 
 
-def bounds(inputs: int) -> list[tuple[float, float]]:
-    """Of theta: wide, and only to keep the search from numbers that mean nothing."""
-    return [(-4.0, 5.0)] * inputs + [(-4.0, 8.0), (-14.0, 1.0)] + [(-3.0, 3.0)] * (2 * inputs)
+def bounds(inputs: int, noise: float | None) -> list[tuple[float, float]]:
+    """Of theta: wide, and only to keep the search from numbers that mean nothing; a noise variance that is known is
+    kept.
+    """
+    known = (-14.0, 1.0) if noise is None else (float(np.log(noise)), float(np.log(noise)))
+    return [(-4.0, 5.0)] * inputs + [(-6.0, 8.0), known] + [(-3.0, 3.0)] * (2 * inputs)
 
 
 def loss(theta: np.ndarray, inputs: np.ndarray, outputs: np.ndarray, relative: np.ndarray) -> tuple[float, np.ndarray]:
@@ -87,7 +90,8 @@ def loss(theta: np.ndarray, inputs: np.ndarray, outputs: np.ndarray, relative: n
     lower = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
     weights = scipy.linalg.cho_solve((lower, True), outputs, check_finite=False)
     value = 0.5 * outputs @ weights + np.log(np.diag(lower)).sum() + 0.5 * n * np.log(2.0 * np.pi)
-    half, _ = scipy.linalg.get_lapack_funcs("potri", (lower,))(lower, lower=True)
+    (invert,) = scipy.linalg.get_lapack_funcs(("potri",), (lower,))
+    half, _ = invert(lower, lower=True)
     gap = np.tril(half) + np.tril(half, -1).T - np.outer(weights, weights)
     pull = gap * (5.0 / 3.0 * (1.0 + reach) * decay)
     moved = bent * pull.sum(1)[:, None] - pull @ bent

@@ -40,7 +40,7 @@ class Sobol(Sampler):
             return np.zeros((0, size))
         if size > qmc.Sobol.MAXDIM:
             raise SpaceError(f"a Sobol sequence has at most {qmc.Sobol.MAXDIM} numbers a point, not {size}")
-        sobol = qmc.Sobol(size, scramble=True, bits=52, rng=host_generator(key))
+        sobol = qmc.Sobol(size, scramble=True, bits=32, rng=host_generator(key))
         if start:
             sobol.fast_forward(start)
         # In one piece or in several: `random` warns of a first piece that is no power of two, `fast_forward` does not.

@@ -80,8 +80,8 @@ class Flocking(Model):
         near = self.sky.within(birds.position, self.vision, self.reach)
 
         def seen(pair: Pair) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
-            crowd = jnp.where(pair.square < self.distance**2, 1.0, 0.0)
-            return jnp.float32(1.0), pair.apart, tuple(crowd * way for way in pair.apart), pair.theirs
+            crowd = pair.square < self.distance**2
+            return jnp.float32(1.0), pair.apart, tuple(jnp.where(crowd, way, 0.0) for way in pair.apart), pair.theirs
 
         headings = tuple(birds.heading[:, axis] for axis in range(len(self.sky.sides)))
         count, *sums = near.total(seen, headings)

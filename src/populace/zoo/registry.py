@@ -26,6 +26,19 @@ class Entry:
         return inspect.signature(self.make).parameters
 
 
+def _boltzmann_wealth(*, agents: int = 1000) -> "Model":
+    from .boltzmann_wealth import BoltzmannWealth
+
+    return BoltzmannWealth(agents=agents)
+
+
+def _flocking(*, birds: int = 200, width: float = 100.0, height: float = 100.0) -> "Model":
+    from ..interact.box import Box
+    from .flocking import Flocking
+
+    return Flocking(Box((width, height), periodic=True), birds=birds)
+
+
 def _forest_fire(*, rows: int = 100, columns: int = 100) -> "Model":
     from ..interact.grid import Grid
     from ..interact.neighbourhood import VonNeumann
@@ -68,12 +81,24 @@ def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_se
     return SIR(town, jnp.float32(0.08), jnp.float32(0.1))
 
 
+def _wolf_sheep(
+    *, rows: int = 25, columns: int = 25, sheep: int = 60, wolves: int = 40, sheep_room: int = 1000, wolf_room: int = 1000
+) -> "Model":
+    from ..interact.grid import Grid
+    from .wolf_sheep import WolfSheep
+
+    return WolfSheep(Grid(rows, columns), sheep, wolves, sheep_room, wolf_room)
+
+
 MODELS: dict[str, Entry] = {
+    "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
+    "flocking": Entry("birds that turn to, from and with their neighbours", _flocking),
     "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
     "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),
     "schelling": Entry("people of two kinds who move when too few neighbours are like them", _schelling),
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
+    "wolf-sheep": Entry("wolves, sheep and grass", _wolf_sheep),
 }
 
 
