@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from populace._errors import ModelError
+from populace.interact import all_pairs
 from populace.interact.all_pairs import AllPairs
 from populace.interact.box import Box, cells_for
 from populace.interact.cell_lists import CellLists
@@ -79,11 +80,27 @@ def test_the_laws_hold(which: int):
     check_topology(both(position, which == 0)[which], jr.key(2))
 
 
-def test_the_cell_is_not_where_a_crowd_ends():
+def test_many_agents_go_through_in_parts(monkeypatch: pytest.MonkeyPatch):
+    """61 agents at once, and in parts of 16, with whatever gradient."""
+    position, values = spread(2), {"a": jr.uniform(jr.key(1), (AGENTS,))}
+
+    def found(position: jax.Array) -> jax.Array:
+        return both(position, True)[0].total(kernel, values)["values"]
+
+    def both_ways() -> tuple[jax.Array, jax.Array]:
+        return jax.jit(lambda p: (found(p), jax.grad(lambda q: found(q).sum())(p)))(position)
+
+    whole = both_ways()
+    monkeypatch.setattr(all_pairs, "TOGETHER", 16)
+    for part, wanted in zip(both_ways(), whole, strict=True):
+        np.testing.assert_allclose(part, wanted, atol=1e-4)
+
+
+def test_any_crowd_fits_a_cell():
     """All in one place: every pair counts, and nothing overflows."""
     position = jnp.full((AGENTS, 2), 3.0)
     for each in both(position, False):
-        np.testing.assert_array_equal(jax.jit(each.degree)(), np.full(AGENTS, AGENTS - 1))
+        np.testing.assert_array_equal(each.degree(), np.full(AGENTS, AGENTS - 1))
 
 
 def test_derivatives_of_sums_over_pairs():
@@ -94,7 +111,9 @@ def test_derivatives_of_sums_over_pairs():
         return near.total(lambda pair: (1.0 - pair.square / REACH**2) ** 2).sum()
 
     along = jr.normal(jr.key(3), position.shape)
-    pushed = [jax.jit(lambda p, v, w=w: jax.jvp(lambda x: energy(x, w), (p,), (v,))[1])(position, along) for w in (0, 1)]
+    pushed = [
+        jax.jit(lambda p, v, w=w: jax.jvp(lambda x: energy(x, w), (p,), (v,))[1])(position, along) for w in (0, 1)
+    ]
     pulled = jax.jit(jax.grad(lambda p: energy(p, 0)))(position)
     way = ways(position, True)
     square = (way**2).sum(-1)
@@ -112,7 +131,12 @@ def test_a_radius_beyond_the_cells_is_no_number():
 
 @pytest.mark.parametrize(
     ("agents", "reach", "periodic", "cells"),
-    [(400, 15.0, True, None), (4000, 15.0, True, (10, 10)), (4000, 60.0, True, None), (100_000, 1.0, False, (150, 150))],
+    [
+        (400, 15.0, True, None),
+        (4000, 15.0, True, (10, 10)),
+        (4000, 60.0, True, None),
+        (100_000, 1.0, False, (150, 150)),
+    ],
 )
 def test_lists_of_cells_where_they_are_less_work(agents: int, reach: float, periodic: bool, cells):
     assert cells_for((150.0, 150.0), reach, periodic, agents) == cells

@@ -70,7 +70,7 @@ def test_walkers_go_to_every_neighbour_alike(name: str):
     grid, walkers = GRIDS[name], 4000
     for cell in (0, 30):
         here = jnp.full(walkers, cell)
-        went = np.asarray(jax.jit(lambda k, c: grid.walk(Draw(k), "step", c))(jr.key(cell), here))  # noqa: B023
+        went = np.asarray(jax.jit(lambda k, c: grid.walk(Draw(k), "step", c))(jr.key(cell), here))
         shares = by_hand(grid)[cell] / by_hand(grid)[cell].sum()
         error = np.sqrt(walkers * shares * (1 - shares))
         assert (np.abs(np.bincount(went, minlength=grid.size) - walkers * shares) <= 4 * error).all()

@@ -33,7 +33,7 @@ def test_squares_and_diamonds_are_balls_of_their_distance(radius: int):
 @pytest.mark.parametrize("odd", [False, True])
 @pytest.mark.parametrize("radius", [1, 2, 3, 4])
 def test_hexagons_are_what_their_centres_reach(radius: int, odd: bool):
-    """Steps of one side, in a plane where centres of odd rows lie half a cell to the right: a hexagon of 3 r (r + 1)."""
+    """Steps of one side, where centres of odd rows lie half a cell to the right: a hexagon of 3 r (r + 1)."""
     near = Hexagonal(radius)
     one = {row: steps(Hexagonal(1), bool(row % 2)) for row in (0, 1)}
     reached, edge = {(int(odd), 0)}, {(int(odd), 0)}

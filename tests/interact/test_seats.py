@@ -9,7 +9,7 @@ import pytest
 from populace.core.draw import Draw
 from populace.interact.grid import Grid
 from populace.interact.nearest import nearest
-from populace.interact.seats import Seats, counted, share_of
+from populace.interact.seats import Seats, counted
 
 CELLS = 60
 
@@ -84,8 +84,3 @@ def test_all_go_to_the_nearest_empty_cell():
 def test_counting_is_a_cumulative_sum(size: int):
     marked = jr.bernoulli(jr.key(size), 0.4, (size,))
     np.testing.assert_array_equal(counted(marked), np.cumsum(marked) - np.asarray(marked))
-
-
-def test_a_mean_over_nobody_is_zero():
-    assert float(share_of(jnp.zeros(3), jnp.ones(3))) == 0.0
-    assert float(share_of(jnp.array([1.0, 0.0, 1.0]), jnp.array([1.0, 9.0, 3.0]))) == 2.0

@@ -103,7 +103,7 @@ def test_several_outputs_are_learned_side_by_side(noisy: Any, grid: np.ndarray):
 
 def test_a_bend_is_undone_in_closed_form():
     """Mean and variances of sinh of a Gaussian number with two parts, against a million draws."""
-    bend = Bend(np.array([2.0]), np.array([3.0]))
+    bend = Bend(np.array([2.0]), np.array([3.0]), np.array([1.0]))
     random = np.random.default_rng(0)
     f = 0.7 + 0.5 * random.standard_normal(1_000_000)
     y = 2.0 + 3.0 * np.sinh(f + 0.4 * random.standard_normal(f.size))

@@ -46,14 +46,14 @@ def test_a_hole_in_the_design_is_seen(noisy: Any):
 
 
 def test_what_is_known_of_nothing_is_not_read():
-    """Pure noise: nothing is learned, and no point is called sound for being near to runs that say nothing."""
+    """Too rough for 64 runs: nothing is learned, and the variance says so."""
     unit = pop.Sobol().sequence(jr.key(0), 2, 0, 64)
     rough = np.sin(40 * unit[:, 0]) * np.sin(40 * unit[:, 1])
     runs = pop.Runs(square(2), unit, rough[:, None], np.ones(64, bool), ("rough",), {})
     made = predicted(runs, regressors=[PROCESS])
-    said, seen = made.predict(at(unit)), made.tried[0].squared
-    assert seen > 0.8  # nothing is explained of runs left out
-    assert said.variance.mean() > 0.5 * rough.var() or made.support(at(np.array([[0.51, 0.49]]))).doubt[0] > 0.5
+    assert made.tried[0].squared > 0.8  # nothing is explained of runs left out
+    between = np.random.default_rng(1).random((500, 2))
+    assert made.predict(at(between)).variance.mean() > 0.5 * rough.var()
 
 
 SPACE = pop.Space(a=dist.Uniform(0.0, 1.0), b=dist.Uniform(0.0, 1.0))
@@ -117,7 +117,7 @@ def test_a_simulation_confirms_what_is_right(runs: pop.Runs):
 
 
 def test_a_simulation_refutes_a_surrogate_of_something_else(runs: pop.Runs):
-    shifted = pop.Runs(SPACE, runs.unit, runs.moments + [0.3, 0.0], runs.valid, runs.labels, {})
+    shifted = pop.Runs(SPACE, runs.unit, runs.moments + np.array([0.3, 0.0]), runs.valid, runs.labels, {})
     made = predicted(shifted, regressors=[PROCESS])
     verdict = pop.confirm(problem([1.0, 1.0]), made, {"a": 0.4, "b": 0.6}, jr.key(9)).verdict()
     assert verdict.code is pop.Code.REFUTED and "m[1]" in verdict.sentence

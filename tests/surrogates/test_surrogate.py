@@ -82,10 +82,10 @@ def test_emulated_runs_have_the_variance_that_is_said(learned: pop.Surrogate, gr
     assert np.abs(ratio - 1).max() < 6 * np.sqrt(2 / 4000)  # the largest of 50
 
 
-def test_intervals_hold_what_they_promise_even_where_the_variance_lies(noisy: Any):
-    """Noise with heavy tails, 60 surrogates: mean coverage against its binomial error."""
+def test_intervals_hold_what_they_promise_even_where_the_variance_lies():
+    """Heavy tails, and a variance a hundred times too small: mean coverage over 200 corrections."""
     random = np.random.default_rng(0)
-    covered, reaches = [], []
+    covered = []
     for _ in range(200):
         seen = random.standard_t(3, (100, 1))
         said = pop.Prediction(np.zeros((100, 1)), np.full((100, 1), 0.01), np.zeros((100, 1)))
@@ -95,7 +95,6 @@ def test_intervals_hold_what_they_promise_even_where_the_variance_lies(noisy: An
     # Split-conformal coverage is ceil(101 * 0.9) / 101 on average.
     error = np.std(covered) / np.sqrt(200)
     assert abs(np.mean(covered) - 91 / 101) < ERRORS * error
-    assert not reaches
 
 
 def test_a_surrogate_s_own_intervals_cover(noisy: Any):

@@ -9,6 +9,7 @@ import populace as pop
 from populace.core.distributions import Bernoulli, Categorical, Geometric
 from populace.gradients.relaxation import hard_but_soft, mean, sloped
 from populace.testing.relaxations import check_relaxation
+from populace.zoo.sir import SIR
 
 
 class Faulty(pop.Relaxation):
@@ -111,4 +112,4 @@ FAULTS = {
 @pytest.mark.parametrize("faulty", FAULTS, ids=lambda faulty: faulty.__name__)
 def test_a_fault_is_found(faulty: type[pop.Plug]):
     with pytest.raises(AssertionError, match=f"{faulty.__name__}: .*{FAULTS[faulty]}"):
-        check_relaxation(faulty(), jr.key(0))
+        check_relaxation(faulty(), jr.key(0), (SIR(pop.WellMixed(20), 0.1, 0.2, 0.5),))

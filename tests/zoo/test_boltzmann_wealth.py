@@ -68,7 +68,7 @@ class Owned(pop.Model):
 
 
 def test_many_agents_follow_the_exponential_law():
-    """The tail at 0, 1, 2 .. means, over runs; and a Gini coefficient of one half, less 1 / (4 mean) for whole units."""
+    """The tail, at four levels; and a Gini coefficient of (1 + mean) / (1 + 2 mean)."""
     mean, agents, runs = 10, 500, 6
     wealth = ends(BoltzmannWealth(agents=agents, mean=float(mean)), 3000, runs)
     x = mean / (1 + mean)
@@ -99,13 +99,13 @@ def test_the_gini_coefficient_of_known_shares():
 
 
 def test_a_tax_in_place_of_the_rule():
-    """Whoever owns three or more pays two: another law, the same money."""
+    """Whoever owns eight or more pays four: less unequal, with the same money."""
 
     def generous(wealth, draw):
-        return jnp.where(wealth >= 3, 2.0, draw.threshold("able", wealth - 0.5))
+        return jnp.where(wealth >= 8, 4.0, draw.threshold("able", wealth - 0.5))
 
     plugs = (pop.Replace("pay", generous),)
     run = pop.simulate(BoltzmannWealth(agents=400, mean=4.0), jr.key(5), 500, plugs=plugs)
     usual = pop.simulate(BoltzmannWealth(agents=400, mean=4.0), jr.key(5), 500)
     assert (run.observations["units"] == 1600).all()
-    assert float(run.observations["gini"][-100:].mean()) < float(usual.observations["gini"][-100:].mean()) - 0.02
+    assert float(run.observations["gini"][-100:].mean()) < float(usual.observations["gini"][-100:].mean()) - 0.05

@@ -23,8 +23,8 @@ def test_it_keeps_the_laws_of_models():
 
 def test_from_all_directions_one_forms():
     """The mean of n unit vectors has length near sqrt(pi / (4 n)); later all but all fly one way."""
-    found = orders(Flocking(SKY, birds=60))
-    assert (found[:, -1] > 0.9).all()
+    found = orders(Flocking(SKY, birds=60), 300)
+    assert found[:, -1].mean() > 0.9 and found[:, -1].min() > 0.6
     first = found[:, 0]
     assert abs(first.mean() - np.sqrt(np.pi / 240)) < 4 * np.sqrt((1 - np.pi / 4) / 60 / 8) + 0.03
 
@@ -39,16 +39,17 @@ def test_without_cohesion_and_alignment_none_does():
 
 def test_separation_keeps_birds_apart():
     def crowd(separation: float) -> np.ndarray:
-        """How many birds a bird has nearer than it likes, at the end."""
+        """How many birds a bird has within half of the distance that it likes, at the end."""
         found = []
-        for seed in range(4):
-            model = Flocking(SKY, birds=60, separation=jnp.float32(separation))
+        for seed in range(5):
+            model = Flocking(SKY, birds=60, cohesion=0.0, distance=2.0)
+            model = pop.bind(model, {"separation": separation})
             final = pop.simulate(model, jr.key(seed), 150).final.state
             found.append(float(SKY.within(final.position, 1.0).degree().mean()))
         return np.array(found)
 
-    close, apart = crowd(0.0), crowd(0.3)
-    assert close.mean() - apart.mean() > 4 * np.sqrt((close.var(ddof=1) + apart.var(ddof=1)) / 4)
+    close, apart = crowd(0.0), crowd(1.0)
+    assert close.mean() - apart.mean() > 4 * np.sqrt((close.var(ddof=1) + apart.var(ddof=1)) / 5)
 
 
 def test_where_the_flock_is_makes_no_difference():

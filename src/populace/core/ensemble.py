@@ -22,7 +22,7 @@ from .population import Population
 from .progress import display
 from .record import EveryStep, Recording
 from .reducers import Reducer
-from .simulate import NEVER, advance, initial
+from .simulate import NEVER, Recompute, advance, initial
 
 
 class OneRun(eqx.Module):
@@ -32,6 +32,7 @@ class OneRun(eqx.Module):
     plugs: tuple[Plug, ...]
     record: Recording
     steps: int = eqx.field(static=True)
+    recompute: Recompute | None = None
 
     def parameters(self) -> dict[str, Parameter]:
         """The model's parameters by name, and those of the plugs (a rival rule's, a measure's strength) as
@@ -45,7 +46,7 @@ class OneRun(eqx.Module):
         of_plugs = {name: value for name, value in values.items() if name in around}
         of_model = {name: value for name, value in values.items() if name not in around}
         plugs = bind(_Around(self.plugs), of_plugs).plugs
-        return OneRun(bind(self.model, of_model), plugs, self.record, self.steps)
+        return OneRun(bind(self.model, of_model), plugs, self.record, self.steps, self.recompute)
 
 
 class _Around(eqx.Module):
@@ -67,7 +68,9 @@ def one_run(shared: OneRun, one: tuple[Key, dict[str, Array]]) -> Outcome:
     key, values = one
     bound = shared.bind(values)
     here, early = initial(bound.model, key, bound.plugs)
-    here, carry, rows, _, late = advance(bound.model, key, here, bound.plugs, None, bound.record, bound.steps)
+    here, carry, rows, _, late = advance(
+        bound.model, key, here, bound.plugs, None, bound.record, bound.steps, bound.recompute
+    )
     kept = shared.record.finish(carry, [shared.record.collect(carry, rows, 1, shared.steps)])
     at = [jnp.where(wrong, 0, NEVER) for wrong in early.values()] + list(late.values())
     fault = jnp.stack(at).min() if at else jnp.int32(NEVER)

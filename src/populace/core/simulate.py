@@ -1,6 +1,7 @@
 """The one driver of time: `init`, then `step` and `observe` in a scan, in stretches that can be stopped and resumed."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,12 +235,29 @@ def next_state(model: Model, key: Key, time: Array, state: State, plugs: tuple[P
     return same_tree(f"{type(model).__name__}.step", "state", state, after)
 
 
+class Recompute(eqx.Module):
+    """What a reverse derivative through a run keeps: states, and of each step nothing, which is computed again.
+
+    `segments`: with more than one, only the states between so many stretches are kept and each stretch is run again
+    when its turn comes: memory for T / segments + segments states, least at the root of T, for one more forward run.
+    """
+
+    segments: int = eqx.field(static=True, default=1)
+
+
 def advance(
-    model: Model, key: Key, here: Snapshot, plugs: tuple[Plug, ...], carry: Any, record: Recording, steps: int
+    model: Model,
+    key: Key,
+    here: Snapshot,
+    plugs: tuple[Plug, ...],
+    carry: Any,
+    record: Recording,
+    steps: int,
+    recompute: Recompute | None = None,
 ) -> tuple[Snapshot, Any, Any, dict[str, Any], dict[str, Array]]:
     """`steps` steps inside a trace: snapshot, recording's carry, stacked rows, tape, and faults (first step each).
 
-    This is the only scan over time.
+    This is the only scan over time. `recompute`: what a reverse derivative keeps of it; None: everything.
     """
     if carry is None:
         carry = start_recording(model, here, record)
@@ -252,9 +270,32 @@ def advance(
         return (state, {**memory, **frame.memory_after}, carry), (row, frame.tape, frame.faults)
 
     times = here.time + 1 + jnp.arange(steps, dtype=jnp.int32)
-    (state, memory, carry), (rows, tape, flags) = jax.lax.scan(one, (here.state, here.memory, carry), times)
+    start = (here.state, here.memory, carry)
+    (state, memory, carry), (rows, tape, flags) = _scanned(one, start, times, recompute)
     faults = OrderedDict((path, jnp.where(wrong, times, NEVER).min()) for path, wrong in flags.items())
     return Snapshot(state, memory, times[-1]), carry, rows, tape, faults
+
+
+def _scanned(one: Callable[..., Any], start: Any, times: Array, recompute: Recompute | None) -> Any:
+    """The scan, in stretches of equal length and a shorter last one where they are to be run again."""
+    if recompute is None:
+        return jax.lax.scan(one, start, times)
+    step = jax.checkpoint(one, prevent_cse=False)
+    length = -(-times.size // max(1, recompute.segments))
+    whole = times.size // length
+    if whole <= 1:
+        return jax.lax.scan(step, start, times)
+
+    def stretch(carry: Any, times: Array) -> Any:
+        return jax.lax.scan(step, carry, times)
+
+    first, rest = times[: whole * length].reshape(whole, length), times[whole * length :]
+    carry, kept = jax.lax.scan(jax.checkpoint(stretch, prevent_cse=False), start, first)
+    kept = jax.tree.map(lambda leaf: leaf.reshape(whole * length, *leaf.shape[2:]), kept)
+    if not rest.size:
+        return carry, kept
+    carry, last = stretch(carry, rest)
+    return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), kept, last)
 
 
 def start_recording(model: Model, here: Snapshot, record: Recording) -> Any:

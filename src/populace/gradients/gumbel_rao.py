@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 
 from .._errors import ModelError
 from ..core.distributions import Bernoulli, Categorical
-from ..core.noise import Noise, as_float
+from ..core.domain import positive
+from ..core.noise import Noise
 from ..core.site import Site
 from .gumbel_softmax import concrete_slope, log_above_0
-from .relaxation import Relaxation, hard_but_soft, mean, own_noise, sloped
+from .relaxation import Relaxation, hard_but_soft, mean, own_noise, setting, sloped
 
 Numbers = Float[Array, "..."]
 
@@ -33,7 +34,7 @@ class GumbelRao(Relaxation):
         """`tau`: the temperature, above 0; `samples`: how many noises, a plain integer from 1."""
         if samples < 1:
             raise ModelError(f"GumbelRao averages over at least one noise, not {samples}")
-        self.tau, self.samples = as_float(tau), samples
+        self.tau, self.samples = setting("the temperature of GumbelRao", tau, positive), samples
 
     def sites(self) -> tuple[str, ...]:
         return ()

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core.distributions import Bernoulli, Categorical
-from ..core.noise import as_float
+from ..core.domain import positive
 from ..core.site import Site
-from .relaxation import RAREST, Relaxation, hard_but_soft, mean, sloped
+from .relaxation import RAREST, Relaxation, hard_but_soft, mean, setting, sloped
 
 _TINY = float(jnp.finfo(jnp.float32).tiny)
 
@@ -33,7 +33,7 @@ class GumbelSoftmax(Relaxation):
 
     def __init__(self, tau: float | Array = 0.1):
         """`tau`: the temperature, above 0."""
-        self.tau = as_float(tau)
+        self.tau = setting("the temperature of GumbelSoftmax", tau, positive)
 
     def sites(self) -> tuple[str, ...]:
         return ()

@@ -12,6 +12,7 @@ from .._errors import GradientError, UnknownParameterError, did_you_mean
 from .._types import Key
 from ..core.ensemble import OneRun, one_run
 from ..core.plug import Plug
+from ..core.simulate import Recompute
 from ..problem.simulators import Simulation
 from ..problem.summary import Summary
 
@@ -39,10 +40,12 @@ class ExpectedLoss(eqx.Module):
             raise GradientError(f"a loss returns a number or one for each row recorded, not an array {found.shape}")
         return jnp.atleast_1d(found)
 
-    def one(self, at: Mapping[str, Array], key: Key, plugs: tuple[Plug, ...] = ()) -> Float[Array, ""]:
-        """The loss of one run, inside a trace, with further `plugs` innermost."""
+    def one(
+        self, at: Mapping[str, Array], key: Key, plugs: tuple[Plug, ...] = (), recompute: Recompute | None = None
+    ) -> Float[Array, ""]:
+        """The loss of one run, inside a trace, with further `plugs` innermost; `recompute`: see `Pathwise`."""
         run = self.bound(at)
-        around = OneRun(run.model, (*run.plugs, *plugs), run.record, run.steps)
+        around = OneRun(run.model, (*run.plugs, *plugs), run.record, run.steps, recompute)
         return self.terms(one_run(around, (key, {})).observations).sum()
 
     def bound(self, at: Mapping[str, Array]) -> OneRun:

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from .._types import Key
 from ..core.plug import Plug
+from ..core.simulate import Recompute
 from .estimator import PerKey
 from .loss import ExpectedLoss
 from .straight_through import StraightThrough
@@ -22,15 +23,18 @@ class Pathwise(PerKey):
     Without relaxations it is the derivative of the reparameterised continuous draws alone, exact for a model that has
     no others and no jumps. What a relaxation adds is biased (see each): the audit says by how much here.
 
-    **Arguments:** `relaxations`: plugs that keep each value and give it a derivative.
+    **Arguments:** `relaxations`: plugs that keep each value and give it a derivative; `recompute`: keep the states of
+    a run only and compute the rest of each step again on the way back (the default), or less (see `Recompute`), or
+    None to keep everything, which pays for small models. `plan_gradient` chooses by memory.
     """
 
     unbiased: ClassVar[bool] = False
     differentiates: ClassVar[bool] = True
     relaxations: tuple[Plug, ...] = (StraightThrough(),)
+    recompute: Recompute | None = Recompute()
 
     def one(self, expected: ExpectedLoss, at: dict[str, Array], key: Key) -> tuple[Array, dict[str, Array]]:
-        return jax.value_and_grad(lambda values: expected.one(values, key, self.relaxations))(at)
+        return jax.value_and_grad(lambda values: expected.one(values, key, self.relaxations, self.recompute))(at)
 
     def runs(self, at: Mapping[str, Array]) -> float:
         return 4.0

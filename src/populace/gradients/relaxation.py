@@ -7,12 +7,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from .._errors import SiteError
+from .._errors import ModelError, SiteError
 from ..core.choice import Choice
 from ..core.distributions import Bernoulli, Binomial, Categorical, Geometric, Mechanism, Poisson, Threshold
-from ..core.noise import Noise
+from ..core.domain import Domain
+from ..core.noise import Noise, as_float
 from ..core.plug import Plug, Proceed
 from ..core.site import Site, stable_hash
 
@@ -114,6 +117,17 @@ def mean(mechanism: Mechanism) -> Float[Array, "..."] | None:
             return jax.nn.softmax(logits, axis=-1)
         case _:
             return None
+
+
+def setting(what: str, value: float | Array, domain: Domain) -> Float[Array, ""]:
+    """A relaxation's number as an array, so that another compiles nothing anew; where it is known it is checked.
+
+    **Raises:** `ModelError` if it lies outside the domain.
+    """
+    number = as_float(value)
+    if not isinstance(number, Tracer) and not domain.contains(np.asarray(number)):
+        raise ModelError(f"{what} lies in {domain}, and {value} does not")
+    return number
 
 
 def own_noise(site: Site) -> Noise:

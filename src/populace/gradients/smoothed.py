@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core.distributions import Bernoulli, Binomial, Categorical, Geometric, Poisson
-from ..core.noise import as_float
+from ..core.domain import unit
 from ..core.site import Site
-from .relaxation import RAREST, Relaxation, bounded, mean, sloped
+from .relaxation import RAREST, Relaxation, bounded, mean, setting, sloped
 
 Numbers = Float[Array, "..."]
 
@@ -36,7 +36,7 @@ class Smoothed(Relaxation):
 
     Where the value decides who exists, a derivative must be carried by those who do: with `upward` 0 by those
     who drew a 1, at the site of `pop.births` (who is not born has no slot), and with `upward` 1 by those who drew a 0,
-    which leaves little spread if a 1 is rare, at the site of `pop.deaths` (a dead slot is filled again).
+    which leaves little spread if a 1 is rare, where agents die (a dead slot is filled again).
 
     A categorical choice D flips to every other option k at the rate of the difference of logits,
 
@@ -50,7 +50,7 @@ class Smoothed(Relaxation):
 
     def __init__(self, upward: float | Array = 0.5):
         """`upward`: the weight of upward flips, 0 to 1."""
-        self.upward = as_float(upward)
+        self.upward = setting("the share of upward flips", upward, unit)
 
     def sites(self) -> tuple[str, ...]:
         return ()

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core.distributions import Match
-from ..core.noise import as_float
+from ..core.domain import positive
 from ..core.site import Site
-from .relaxation import Relaxation, hard_but_soft
+from .relaxation import Relaxation, hard_but_soft, setting
 
 _RIDGE = 1e-5
 
@@ -36,7 +36,7 @@ class SoftMatch(Relaxation):
     rounds: int = eqx.field(static=True)
 
     def __init__(self, width: float | Array = 0.1, rounds: int = 200):
-        self.width, self.rounds = as_float(width), rounds
+        self.width, self.rounds = setting("the width of SoftMatch", width, positive), rounds
 
     def sites(self) -> tuple[str, ...]:
         return ()
@@ -58,7 +58,7 @@ class AttentionMatch(Relaxation):
     width: Float[Array, ""]
 
     def __init__(self, width: float | Array = 0.1):
-        self.width = as_float(width)
+        self.width = setting("the width of AttentionMatch", width, positive)
 
     def sites(self) -> tuple[str, ...]:
         return ()

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core.distributions import Threshold
-from ..core.noise import as_float
+from ..core.domain import positive
 from ..core.site import Site
-from .relaxation import Relaxation, sloped
+from .relaxation import Relaxation, setting, sloped
 
 Density: TypeAlias = Callable[[Array], Array]
 
@@ -38,7 +38,7 @@ class SoftThreshold(Relaxation):
     density: Density = eqx.field(static=True)
 
     def __init__(self, width: float | Array = 0.1, density: Density = logistic):
-        self.width, self.density = as_float(width), density
+        self.width, self.density = setting("the width of SoftThreshold", width, positive), density
 
     def sites(self) -> tuple[str, ...]:
         return ()

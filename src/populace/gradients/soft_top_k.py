@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core.distributions import TopK
-from ..core.noise import as_float
+from ..core.domain import positive
 from ..core.site import Site
-from .relaxation import Relaxation, hard_but_soft
+from .relaxation import Relaxation, hard_but_soft, setting
 
 _HALVINGS = 40
 _BEYOND = 20.0
@@ -32,7 +32,7 @@ class SoftTopK(Relaxation):
     width: Float[Array, ""]
 
     def __init__(self, width: float | Array = 0.1):
-        self.width = as_float(width)
+        self.width = setting("the width of SoftTopK", width, positive)
 
     def sites(self) -> tuple[str, ...]:
         return ()

@@ -10,9 +10,10 @@ from ..core.draw import Draw
 from .pairs import Extent, Kernel, Near, close, columns, masked, of_pair
 from .topology import Neighbour, per_agent, sampled
 
-
 AT_ONCE = 8
 """Neighbours that are tried in one pass over the agents: fewer passes than one by one, and all stays in the cache."""
+TOGETHER = 512
+"""Agents in one pass: XLA divides larger passes among threads, which costs three times the processor time."""
 
 
 class AllPairs(Near):
@@ -21,6 +22,9 @@ class AllPairs(Near):
     position: Float[Array, "agents axes"]
     radius: Float[Array, ""]
     extent: Extent
+
+    def __init__(self, position: Float[Array, "agents axes"], radius: Float[Array, ""], extent: Extent):
+        self.position, self.radius, self.extent = position, radius, extent
 
     @property
     def size(self) -> int:
@@ -44,7 +48,17 @@ class AllPairs(Near):
         return Neighbour(jnp.where(count > 0, index, 0), (count > 0).astype(jnp.float32))
 
     def total(self, kernel: Kernel, values: Any = None) -> Any:
-        mine = columns(self.position), values, jnp.arange(self.size)
+        everyone = columns(self.position), values, jnp.arange(self.size)
+        if self.size <= TOGETHER:
+            return self._over_others(kernel, everyone, everyone)
+        parts = -(-self.size // TOGETHER)
+        width = -(-self.size // parts)
+        mine = jax.tree.map(lambda x: _filled(x, parts * width).reshape(parts, width, *x.shape[1:]), everyone)
+        found = jax.lax.map(lambda part: self._over_others(kernel, part, everyone), mine)
+        return jax.tree.map(lambda x: x.reshape(-1)[: self.size], found)
+
+    def _over_others(self, kernel: Kernel, mine: Any, everyone: Any) -> Any:
+        """The sums of the agents `mine`; AT_ONCE others at a time."""
 
         def each(one: Any, other: Any) -> Any:
             square, found = of_pair(kernel, self.extent, one[:2], other[:2])
@@ -58,7 +72,7 @@ class AllPairs(Near):
             return jax.tree.map(lambda total, value: total + value.sum(axis=0), so_far, found)
 
         blocks = -(-self.size // AT_ONCE)
-        others = *jax.tree.map(lambda x: _filled(x, blocks * AT_ONCE), mine[:2]), jnp.arange(blocks * AT_ONCE)
+        others = *jax.tree.map(lambda x: _filled(x, blocks * AT_ONCE), everyone[:2]), jnp.arange(blocks * AT_ONCE)
         shapes = jax.eval_shape(lambda: jax.vmap(each)(mine, mine))
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return jax.lax.fori_loop(0, blocks, add, empty)

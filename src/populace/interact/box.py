@@ -1,7 +1,6 @@
 """Continuous space in two and three dimensions, bounded or periodic."""
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp

@@ -28,7 +28,8 @@ class CellLists(Near):
     Any number of agents may crowd in a cell: nothing overflows, but work grows with the fullest cell, because all
     agents go through their candidates in step.
 
-    `trust` is 1, or NaN if the radius is larger than the cells allow. Arrays are in the order of the cells: `order` (agents,) says which agent stands where in it.
+    `trust` is 1, or NaN if the radius is larger than the cells allow. Arrays are in the order of the cells: `order`
+    (agents,) says which agent stands where in it.
     """
 
     position: Float[Array, "agents axes"]
@@ -152,9 +153,7 @@ class CellLists(Near):
         return jnp.zeros_like(values).at[self.order].set(values, unique_indices=True, mode="promise_in_bounds")
 
 
-def _cells(
-    position: Float[Array, "agents axes"], extent: Extent, cells: tuple[int, ...]
-) -> Int[Array, " agents"]:
+def _cells(position: Float[Array, "agents axes"], extent: Extent, cells: tuple[int, ...]) -> Int[Array, " agents"]:
     """The cell of each position, the last axis running fastest."""
     cell = jnp.zeros(position.shape[0], jnp.int32)
     for axis, number in enumerate(cells):

@@ -29,10 +29,11 @@ class Grid(Topology):
 
     rows: int = eqx.field(static=True)
     columns: int = eqx.field(static=True)
-    near: Neighbourhood = eqx.field(default_factory=Moore)
-    periodic: bool = eqx.field(static=True, default=False)
+    near: Neighbourhood
+    periodic: bool = eqx.field(static=True)
 
-    def __check_init__(self) -> None:
+    def __init__(self, rows: int, columns: int, near: Neighbourhood = Moore(), periodic: bool = False):
+        self.rows, self.columns, self.near, self.periodic = rows, columns, near, periodic
         if self.rows < 1 or self.columns < 1:
             raise ModelError(f"a grid has one row and one column or more, not {self.rows} x {self.columns}")
         width = 2 * self.near.radius + 1

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Int, Shaped
 
 from ..core.draw import Draw
 from .lots import lots, shuffled, winners
@@ -84,8 +84,3 @@ def counted(marked: Array) -> Int[Array, " slots"]:
     block = jnp.cumsum(jnp.pad(marked.astype(jnp.int32), (0, rows * width - size)).reshape(rows, width), axis=1)
     before = jnp.cumsum(block[:, -1]) - block[:, -1]
     return (block + before[:, None]).reshape(-1)[:size] - marked.astype(jnp.int32)
-
-
-def share_of(present: Float[Array, " slots"], values: Float[Array, " slots"]) -> Float[Array, ""]:
-    """The mean of `values` over those present; 0 if nobody is."""
-    return (present * values).sum() / jnp.maximum(present.sum(), 1.0)

@@ -13,28 +13,30 @@ import numpy as np
 from .._types import Key
 from .regressor import Fitted, Prediction, Regressor, check_enough
 
-_MOST = 4.0
-"""The largest variance on the bent scale that is bent back: beyond, a mean would be made by its own uncertainty."""
-
 
 class Bend(NamedTuple):
-    """`centre`, `width` (k,): z = arcsinh((y - centre) / width)."""
+    """`centre`, `width` (k,): z = arcsinh((y - centre) / width); `most` (k,): the variance of the sample's z, beyond
+    which no variance is bent back: a mean would be made by its own uncertainty.
+    """
 
     centre: np.ndarray
     width: np.ndarray
+    most: np.ndarray
 
     @staticmethod
     def of(outputs: np.ndarray) -> "Bend":
         """The bend of outputs (n, k), one by one."""
         spread = outputs.std(0)
-        return Bend(np.median(outputs, axis=0), np.where(spread > 0, spread, 1.0))
+        centre, width = np.median(outputs, axis=0), np.where(spread > 0, spread, 1.0)
+        return Bend(centre, width, np.arcsinh((outputs - centre) / width).var(0))
 
     def __call__(self, outputs: np.ndarray) -> np.ndarray:
         return np.arcsinh((outputs - self.centre) / self.width)
 
     def back(self, bent: Prediction) -> Prediction:
         """A prediction on the bent scale in the outputs' own units."""
-        noise, epistemic = np.minimum(bent.noise, _MOST), np.minimum(bent.epistemic, _MOST)
+        epistemic = np.minimum(bent.epistemic, self.most)
+        noise = np.minimum(bent.noise, self.most - epistemic)
         whole = _sinh(bent.mean, noise + epistemic)
         known = np.exp(noise) * _sinh(bent.mean, epistemic)[1]
         return Prediction(
@@ -80,7 +82,8 @@ class Unbent(Fitted):
         return self.bend.back(self.inner.predict(inputs))
 
     def sample(self, inputs: np.ndarray, key: Key, draws: int) -> np.ndarray:
-        noise = np.minimum(self.inner.predict(inputs).noise, _MOST)
+        said = self.inner.predict(inputs)
+        noise = np.minimum(said.noise, self.bend.most - np.minimum(said.epistemic, self.bend.most))
         functions = self.inner.sample(inputs, key, draws)
         return self.bend.centre + self.bend.width * np.exp(0.5 * noise) * np.sinh(functions)
 

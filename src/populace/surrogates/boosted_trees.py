@@ -53,7 +53,7 @@ class BoostedTrees(Regressor):
     def _column(self, xgboost: Any, inputs: np.ndarray, outputs: np.ndarray, key: Key) -> tuple[tuple[Any, ...], Any]:
         """The models of one output, and the model of its noise variance."""
         n, generator = outputs.size, host_generator(key)
-        settings = {"eta": self.rate, "max_depth": self.depth, "subsample": 0.8, "verbosity": 0}
+        settings = {"eta": self.rate, "max_depth": self.depth, "subsample": 0.8, "nthread": 1, "verbosity": 0}
         said, unseen, models = np.zeros((self.bags, n)), np.zeros((self.bags, n), bool), []
         for i in range(self.bags):
             drawn = generator.integers(0, n, n)
@@ -66,7 +66,14 @@ class BoostedTrees(Regressor):
         missed = outputs[rows] - (said * unseen).sum(0)[rows] / seen_by_none[rows]
         own = said.var(0, ddof=1)[rows]
         residual = np.maximum(missed**2 - own, _FLOOR)
-        gamma = {"objective": "reg:gamma", "eta": 0.05, "max_depth": 3, "min_child_weight": 5, "verbosity": 0}
+        gamma = {
+            "objective": "reg:gamma",
+            "eta": 0.05,
+            "max_depth": 3,
+            "min_child_weight": 5,
+            "nthread": 1,
+            "verbosity": 0,
+        }
         return tuple(models), xgboost.train(gamma, xgboost.DMatrix(inputs[rows], residual), 60)
 
 

@@ -24,6 +24,9 @@ _NEAR = 0.01
 _LOOKS = 20
 """How often a member looks at the rows that it left out."""
 _WARM = 0.1
+"""The share of the steps in which the rate rises."""
+_CLIP = 10.0
+"""The largest norm of a gradient."""
 
 Weights: TypeAlias = list[tuple[Array, Array]]
 Loss: TypeAlias = Callable[[Array, Array], Array]
@@ -75,6 +78,14 @@ def _start(key: Key, sizes: tuple[int, ...]) -> Weights:
     return layers
 
 
+class State(NamedTuple):
+    """A member in training: its weights, Adam's moments, and how many steps it has made."""
+
+    weights: Weights
+    moments: Any
+    steps: Int[Array, ""]
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def trained(
     plan: Plan, loss: Loss, look: Loss, inputs: Array, outputs: Array, rows: Rows, decay: Array, keys: Key
@@ -83,42 +94,61 @@ def trained(
 
     **Returns:** weights with members leading, and each member's mean `look` on the rows it left out, (members,).
     """
-    schedule = optax.cosine_onecycle_schedule(plan.steps, plan.rate, pct_start=_WARM)
 
     def member(rows: Rows, decay: Array, key: Key) -> tuple[Weights, Array]:
-        optimiser = optax.chain(
-            optax.clip_by_global_norm(10.0), optax.scale_by_adam(), optax.scale_by_learning_rate(schedule)
-        )
-
-        def step(state: tuple[Weights, Any, Array], key: Key) -> tuple[tuple[Weights, Any, Array], None]:
-            weights, inner, count = state
-            place = (jr.uniform(key, (plan.batch,)) * rows.learn_count).astype(jnp.int32)
-            chosen = rows.learn[jnp.minimum(place, rows.learn_count - 1)]
-            slope = jax.grad(lambda w: loss(said(w, inputs[chosen]), outputs[chosen]).mean())(weights)
-            update: Any = optimiser.update(slope, inner, weights)
-            change, inner = update
-            shrink = 1.0 - schedule(count) * decay
-            moved = [(m * shrink + dm, b + db) for (m, b), (dm, db) in zip(weights, change, strict=True)]
-            return (moved, inner, count + 1), None
-
-        def until_look(state: Any, keys: Key) -> tuple[Any, None]:
-            inside, kept, least = state
-            inside, _ = jax.lax.scan(step, inside, keys)
-            each = look(said(inside[0], inputs[rows.hold]), outputs[rows.hold])
-            counted = jnp.arange(each.shape[0]) < rows.hold_count
-            here = jnp.where(counted, each, 0.0).sum() / rows.hold_count
-            better = here < least
-            kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), inside[0], kept)
-            return (inside, kept, jnp.where(better, here, least)), None
-
         first, order = jr.split(key)
+        step = _stepper(plan, loss, inputs, outputs, rows, decay)
+
+        def until_look(carry: tuple[State, Weights, Array], keys: Key) -> tuple[tuple[State, Weights, Array], None]:
+            state, kept, least = carry
+            state, _ = jax.lax.scan(step, state, keys)
+            here = _looked(look, state.weights, inputs, outputs, rows)
+            kept = jax.tree.map(lambda new, old: jnp.where(here < least, new, old), state.weights, kept)
+            return (state, kept, jnp.minimum(here, least)), None
+
         weights = _start(first, plan.sizes)
-        state = ((weights, optimiser.init(weights), jnp.int32(0)), weights, jnp.float32(jnp.inf))
+        state = State(weights, _adam(plan).init(weights), jnp.int32(0))
         keys = jr.split(order, (_LOOKS, plan.steps // _LOOKS))
-        (_, kept, least), _ = jax.lax.scan(until_look, state, keys)
+        (_, kept, least), _ = jax.lax.scan(until_look, (state, weights, jnp.float32(jnp.inf)), keys)
         return kept, least
 
     return jax.vmap(member)(rows, decay, keys)
+
+
+def _schedule(plan: Plan) -> optax.Schedule:
+    return optax.cosine_onecycle_schedule(plan.steps, plan.rate, pct_start=_WARM)
+
+
+def _adam(plan: Plan) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.clip_by_global_norm(_CLIP), optax.scale_by_adam(), optax.scale_by_learning_rate(_schedule(plan))
+    )
+
+
+def _stepper(
+    plan: Plan, loss: Loss, inputs: Array, outputs: Array, rows: Rows, decay: Array
+) -> Callable[[State, Key], tuple[State, None]]:
+    """One step of Adam on a batch drawn from the rows that a member learns; weights, but no shifts, decay."""
+    optimiser, schedule = _adam(plan), _schedule(plan)
+
+    def step(state: State, key: Key) -> tuple[State, None]:
+        place = (jr.uniform(key, (plan.batch,)) * rows.learn_count).astype(jnp.int32)
+        chosen = rows.learn[jnp.minimum(place, rows.learn_count - 1)]
+        slope = jax.grad(lambda w: loss(said(w, inputs[chosen]), outputs[chosen]).mean())(state.weights)
+        update: Any = optimiser.update(slope, state.moments, state.weights)
+        change, moments = update
+        shrink = 1.0 - schedule(state.steps) * decay
+        moved = [(m * shrink + dm, b + db) for (m, b), (dm, db) in zip(state.weights, change, strict=True)]
+        return State(moved, moments, state.steps + 1), None
+
+    return step
+
+
+def _looked(look: Loss, weights: Weights, inputs: Array, outputs: Array, rows: Rows) -> Float[Array, ""]:
+    """The mean `look` on the rows that a member leaves out."""
+    each = look(said(weights, inputs[rows.hold]), outputs[rows.hold])
+    counted = jnp.arange(each.shape[0]) < rows.hold_count
+    return jnp.where(counted, each, 0.0).sum() / rows.hold_count
 
 
 def folds(count: int, members: int, generator: np.random.Generator, room: int) -> Rows:

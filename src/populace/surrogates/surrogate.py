@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.random as jr
 import numpy as np
 
 from .._errors import ProblemError
@@ -97,10 +98,11 @@ class Surrogate(Result):
         """What a run that counts may show, (draws, m, k): a draw of the mean, and noise that is correlated between
         moments as left-out runs are.
         """
-        drawn = self.functions(points, key, draws)
+        of_function, of_noise = jr.split(key)
+        drawn = self.functions(points, of_function, draws)
         noise = self.predict(points).noise
         lower = np.linalg.cholesky(self.correlation)
-        normal = host_generator(key).standard_normal(drawn.shape)
+        normal = host_generator(of_noise).standard_normal(drawn.shape)
         return drawn + np.sqrt(noise) * (normal @ lower.T)
 
     def interval(self, points: Parameters, probability: float = 0.9) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Money that changes hands at random: a few become rich, most stay poor.
 
-Dragulescu & Yakovenko (2000, European Physical Journal B 17:723): agents meet in pairs at random, and one pays the other
-one unit if he has it.
+Dragulescu & Yakovenko (2000, European Physical Journal B 17:723): agents meet in pairs at random, and one pays
+the other one unit if he has it.
 
 Facts it must reproduce (tests/zoo): the number of units is kept, exactly; what agents own in the long run follows the
 Boltzmann law, which for whole units and `agents` of them is P(own k) = C(units - k + agents - 2, agents - 2) /

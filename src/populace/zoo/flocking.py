@@ -85,7 +85,8 @@ class Flocking(Model):
 
         headings = tuple(birds.heading[:, axis] for axis in range(len(self.sky.sides)))
         count, *sums = near.total(seen, headings)
-        return Sight(count, *(jnp.stack(columns, axis=1) for columns in sums), birds.heading)
+        ways, crowd, mates = (jnp.stack(columns, axis=1) for columns in sums)
+        return Sight(count, ways, crowd, mates, birds.heading)
 
     def _rule(self, sight: Sight, draw: Draw) -> Float[Array, "birds axes"]:
         """Wilensky's: the mean over neighbours of what pulls, added to one's own heading."""

@@ -49,4 +49,3 @@ class ForestFire(Model):
     def observe(self, forest: Forest) -> dict[str, Array]:
         burning = forest.burning.count()
         return {"burning": burning, "burned": forest.planted - forest.standing.count() - burning}
-

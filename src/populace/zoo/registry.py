@@ -82,7 +82,13 @@ def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_se
 
 
 def _wolf_sheep(
-    *, rows: int = 25, columns: int = 25, sheep: int = 60, wolves: int = 40, sheep_room: int = 1000, wolf_room: int = 1000
+    *,
+    rows: int = 25,
+    columns: int = 25,
+    sheep: int = 60,
+    wolves: int = 40,
+    sheep_room: int = 1000,
+    wolf_room: int = 1000,
 ) -> "Model":
     from ..interact.grid import Grid
     from .wolf_sheep import WolfSheep

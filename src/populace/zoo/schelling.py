@@ -17,7 +17,7 @@ from ..core.domain import Domain, nonnegative, unit
 from ..core.draw import Draw
 from ..core.model import Model, Module, parameter
 from ..interact.grid import Grid
-from ..interact.seats import Seats, share_of
+from ..interact.seats import Seats
 from .beta_law import beta_quantile
 
 SLACK = 1e-3
@@ -86,7 +86,7 @@ class Schelling(Model):
     def observe(self, people: Residents) -> dict[str, Array]:
         share = people.seen.alike / jnp.maximum(people.seen.all, 1.0)
         met = people.present * (people.seen.all > 0)
-        return {"alike": share_of(met, share), "moved": people.moved.sum()}
+        return {"alike": (met * share).sum() / jnp.maximum(met.sum(), 1.0), "moved": people.moved.sum()}
 
     def _seen(self, seats: Seats, present: Array, kind: Array, wanted: Array) -> Neighbours:
         """Two sums over neighbours, read at each person's cell."""

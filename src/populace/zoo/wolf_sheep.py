@@ -33,8 +33,8 @@ class Animals(Population):
 
 
 class Meadow(eqx.Module):
-    """`regrowth`: after how many steps grass stands again on each cell, 0 where it stands; `grazed`, `hunted`: how often
-    sheep and wolves ate in the last step.
+    """`regrowth`: after how many steps grass stands again on each cell, 0 where it stands; `grazed`, `hunted`: how
+    often sheep and wolves ate in the last step.
     """
 
     sheep: Animals
