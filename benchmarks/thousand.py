@@ -91,11 +91,11 @@ def forward_runs(task: pop.Problem, estimator: pop.Estimator, method: Any) -> fl
     return max(1.0, float(whole / run) - 1.0)
 
 
-def descend(task: pop.Problem, estimator: pop.Estimator, rate: float, replicates: int, budget: float, cost: float) -> Path:
+def descend(
+    task: pop.Problem, estimator: pop.Estimator, rate: float, replicates: int, budget: float, cost: float
+) -> Path:
     """One descent from the prior's median; `budget` in agent-steps."""
-    method = pop.GradientDescent(
-        estimator, optimiser=optax.adam(rate, b1=0.5, b2=0.9), starts=1, replicates=replicates
-    )
+    method = pop.GradientDescent(estimator, optimiser=optax.adam(rate, b1=0.5, b2=0.9), starts=1, replicates=replicates)
     state = method.start(task, jr.key(3), 10**9)
     state = eqx.tree_at(lambda s: s.descent.at, state, 0.0 * state.descent.at)
     simulation = task.simulator
@@ -125,7 +125,11 @@ def contest(*, quick: bool) -> dict[str, Any]:
         "differences": (pop.Differences(step=0.1, scale=unit), 4, (0.1, 0.3)),
     }
     runs = places * people * steps
-    budgets = {"pathwise": 8_000, "random directions": 60_000 if quick else 200_000, "differences": 60_000 if quick else 200_000}
+    budgets = {
+        "pathwise": 8_000,
+        "random directions": 60_000 if quick else 200_000,
+        "differences": 60_000 if quick else 200_000,
+    }
     best: dict[str, Path] = {}
     for name, (estimator, replicates, rates) in entrants.items():
         method = pop.GradientDescent(estimator, starts=1, replicates=replicates)
@@ -137,7 +141,14 @@ def contest(*, quick: bool) -> dict[str, Any]:
     goal = float(goals[rival])
     theirs, ours = best[rival].until(goal), best["pathwise"].until(goal)
     rows = [
-        [name, path.rate, float(path.losses[0]), float(path.losses[-5:].mean()), float(path.spent[-1]), path.until(goal)]
+        [
+            name,
+            path.rate,
+            float(path.losses[0]),
+            float(path.losses[-5:].mean()),
+            float(path.spent[-1]),
+            path.until(goal),
+        ]
         for name, path in best.items()
     ]
     return {"rows": rows, "rival": rival, "goal": goal, "ratio": theirs / ours, "parameters": places}

@@ -11,8 +11,8 @@ from populace.interact.flags import Flags
 from populace.interact.grid import Grid
 from populace.interact.neighbourhood import Hexagonal, Moore, VonNeumann
 
-SHAPES = [(6, 32), (8, 70), (1, 40), (5, 1)]
-NEAR = [Moore(), VonNeumann(3), Hexagonal(), Hexagonal(2)]
+SHAPES = [(6, 32), (8, 70), (1, 40)]
+NEAR = [Moore(), VonNeumann(3), Hexagonal(2)]
 
 
 def some(grid: Grid, seed: int, share: float = 0.1) -> jax.Array:

@@ -18,6 +18,14 @@ def seated(people: int) -> tuple[Seats, jax.Array]:
     return Seats.shuffled(Draw(jr.key(1)), "settle", CELLS), (jnp.arange(CELLS) < people).astype(jnp.float32)
 
 
+@jax.jit
+def jumped(key: jax.Array, seats: Seats, movers: jax.Array, present: jax.Array) -> Seats:
+    return seats.jump(Draw(key), "to", movers, present)
+
+
+jumps = jax.jit(jax.vmap(jumped, in_axes=(0, None, None, None)))
+
+
 def test_what_is_laid_on_the_grid_is_read_back():
     seats, present = seated(40)
     values = jnp.arange(CELLS * 2.0).reshape(CELLS, 2)
@@ -29,7 +37,7 @@ def test_what_is_laid_on_the_grid_is_read_back():
 def test_as_many_jump_as_find_a_cell(people: int, movers: int):
     seats, present = seated(people)
     wants = (jnp.arange(CELLS) % people < movers).astype(jnp.float32)
-    after = jax.jit(lambda key: seats.jump(Draw(key), "to", wants, present))(jr.key(2))
+    after = jumped(jr.key(2), seats, wants, present)
     assert sorted(np.asarray(after.cell).tolist()) == list(range(CELLS))
     moved = np.asarray(after.cell != seats.cell)
     assert moved[:people].sum() == min(movers, CELLS - people)
@@ -41,7 +49,7 @@ def test_as_many_jump_as_find_a_cell(people: int, movers: int):
 def test_every_mover_finds_every_empty_cell_alike():
     seats, present = seated(56)
     wants, runs = (jnp.arange(CELLS) < 3).astype(jnp.float32), 4000
-    after = jax.vmap(lambda key: seats.jump(Draw(key), "to", wants, present).cell[:3])(jr.split(jr.key(3), runs))
+    after = jumps(jr.split(jr.key(3), runs), seats, wants, present).cell[:, :3]
     for mover in np.asarray(after).T:
         counts = np.array([(mover == cell).sum() for cell in np.asarray(seats.cell)[56:]])
         assert counts.sum() == runs
@@ -51,7 +59,7 @@ def test_every_mover_finds_every_empty_cell_alike():
 def test_who_stays_behind_is_decided_by_lot():
     seats, present = seated(58)
     wants, runs = (jnp.arange(CELLS) < 5).astype(jnp.float32), 4000
-    after = jax.vmap(lambda key: seats.jump(Draw(key), "to", wants, present).cell[:5])(jr.split(jr.key(4), runs))
+    after = jumps(jr.split(jr.key(4), runs), seats, wants, present).cell[:, :5]
     share = (np.asarray(after) != np.asarray(seats.cell)[:5]).mean(axis=0)
     assert (np.abs(share - 2 / 5) < 4 * np.sqrt(0.24 / runs)).all()
 
@@ -80,7 +88,7 @@ def test_all_go_to_the_nearest_empty_cell():
     assert max(abs(int(row - before_row)), abs(int(column - before_column))) == int(seats.read(distance)[7]) > 0
 
 
-@pytest.mark.parametrize("size", [1, 127, 128, 129, 1000])
+@pytest.mark.parametrize("size", [1, 128, 1000])
 def test_counting_is_a_cumulative_sum(size: int):
     marked = jr.bernoulli(jr.key(size), 0.4, (size,))
     np.testing.assert_array_equal(counted(marked), np.cumsum(marked) - np.asarray(marked))

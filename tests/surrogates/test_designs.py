@@ -62,6 +62,11 @@ def test_the_share_that_is_asked_for_is_repeated(share: float):
     assert np.unique(points, axis=0).shape[0] == pytest.approx(400 * (1 - share), abs=1)
 
 
+def test_with_a_half_repeated_points_stand_in_pairs():
+    points = pop.Replicated(pop.RandomPoints(), share=0.5).sequence(jr.key(0), 2, 0, 10)
+    assert np.array_equal(points[::2], points[1::2]) and np.unique(points, axis=0).shape[0] == 5
+
+
 def test_parameters_follow_the_prior():
     made = pop.design(SPACE, jr.key(6), 1024)
     assert np.allclose(np.asarray(SPACE.cdf(made.parameters)), made.unit, atol=2e-5)

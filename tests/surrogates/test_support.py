@@ -159,3 +159,19 @@ def test_failed_runs_are_kept_as_such():
     assert seen.sections()[0].verdicts[0].code is pop.Code.EXCLUDED
     assert np.allclose(seen.taken(seen.valid).unit[:, 0], seen.moments[seen.valid, 0], atol=1e-6)
     assert wave(seen.unit).shape == (64,)
+
+
+def test_every_result_is_written(runs: pop.Runs, tmp_path: Any):
+    task = problem([1.0, 1.0])
+    made = predicted(runs, regressors=[PROCESS])
+    results = {
+        "design": pop.design(SPACE, jr.key(0), 20),
+        "runs": runs,
+        "reach": pop.reach(runs, task.target),
+        "support": made.support({"a": jnp.array([0.5, 2.0]), "b": jnp.array([0.5, 0.5])}),
+        "confirmation": pop.confirm(task, made, {"a": 0.4, "b": 0.6}, jr.key(9), runs=5),
+    }
+    for name, result in results.items():
+        for kind in ("html", "json"):
+            pop.write(result, tmp_path / f"{name}.{kind}")
+            assert (tmp_path / f"{name}.{kind}").stat().st_size > 50

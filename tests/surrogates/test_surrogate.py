@@ -190,8 +190,8 @@ def test_probabilities_of_failing_are_calibrated_where_chance_decides():
 
 
 def test_a_thinned_kind_keeps_its_odds():
-    unit = np.random.default_rng(0).random((4000, 2))
-    valid = np.random.default_rng(1).random(4000) < 0.9
+    unit = np.random.default_rng(0).random((1500, 2))
+    valid = np.random.default_rng(1).random(1500) < 0.9
     said = validity(unit, valid, jr.key(0))(unit)
     assert said.mean() == pytest.approx(valid.mean(), abs=0.03)
 

@@ -54,7 +54,9 @@ def founders(count: int | Array, capacity: int) -> dict[str, Array]:
 
 def deaths(population: P, where: Float[Array, " agents"] | Bool[Array, " agents"]) -> P:
     """The population without the agents marked in `where`; their slots are free."""
-    return eqx.tree_at(lambda p: p.alive, population, population.alive * (1.0 - as_float(where)))
+    # Not alive * (1 - where): where the mask was drawn among the living, that would count its derivative twice.
+    died = as_float(where) * (population.alive > 0)
+    return eqx.tree_at(lambda p: p.alive, population, population.alive - died)
 
 
 def births(population: P, newborn: P, where: Float[Array, " candidates"] | Bool[Array, " candidates"]) -> P:

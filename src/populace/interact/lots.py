@@ -23,8 +23,8 @@ LARGEST = 2**24
 def lots(share: Float[Array, " agents"]) -> Int[Array, " agents"]:
     """Different whole numbers in the order of `share`, numbers in [0, 1).
 
-    Of two agents each comes first as often as the other, but for a difference of agents / 2^31 (one in 200,000 with
-    10,000 agents): shares that are equal to the bits that fit go by number.
+    Of two agents each comes first as often as the other, but for a difference of at most agents / 2^30 (one in 100,000
+    with 10,000 agents): shares that are equal to the bits that fit go by number.
 
     **Raises:** `ModelError` for more than LARGEST agents.
     """
@@ -38,7 +38,7 @@ def shuffled(draw: Draw, name: str, agents: int) -> Int[Array, " agents"]:
     """The numbers 0 .. agents - 1 in random order: `draw.permutation` at a quarter of its time.
 
     One sort of lots, and from COARSE agents on a second one that shuffles the order again (site `name` again). Any
-    two agents come in either order alike, but for a difference of agents / 2^31.
+    two agents come in either order alike, but for a difference of at most agents / 2^30.
     """
     order = _order(draw.uniform(name, size=agents))
     if agents < COARSE:

@@ -65,7 +65,9 @@ class Summary:
 
     def of_run(self, observations: Observations) -> Float[Array, " k"]:
         """The summary of one run, (k,) float32, inside a trace: series name to (times, ...)."""
-        batch = {name: _fitted(one, {k: v[None] for k, v in observations.items()})[0] for name, one in self.series.items()}
+        batch = {
+            name: _fitted(one, {k: v[None] for k, v in observations.items()})[0] for name, one in self.series.items()
+        }
         return self._one(batch)
 
     def of_data(self) -> np.ndarray:

@@ -83,7 +83,7 @@ class Replicated(Sampler):
 
     def sequence(self, key: Key, size: int, start: int, count: int) -> np.ndarray:
         numbers = np.arange(start, start + count)
-        places = numbers - np.floor((numbers + 1e-9) * self.share).astype(int)
+        places = numbers - np.floor((numbers + 1) * self.share + 1e-9).astype(int)
         if not count:
             return np.zeros((0, size))
         points = self.of.sequence(key, size, int(places[0]), int(places[-1] - places[0]) + 1)

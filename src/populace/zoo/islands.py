@@ -19,10 +19,10 @@ All firms move at once. Output grows without bound where knowledge is cumulative
 is held in logarithms, so that no run overflows. Output below 1 counts as 1, so that the logarithm of none is 0, as in
 the published program.
 
-Facts it must reproduce (tests/zoo): with no exploration nothing is ever produced; without cumulative learning and
-signals the most that can be produced is bounded; output grows exponentially, and faster the more knowledge is
-cumulative; where everything is an island the home island is left at the rate eps; too little and too much exploration
-both grow less than something between.
+Facts it must reproduce (tests/zoo): without exploration nothing is ever produced; the home island is left at the rate
+eps; without cumulative learning and returns to company output is bounded; with them it grows exponentially, faster the
+more knowledge is cumulative and the farther it spreads; too little and too much exploration both grow less than
+something between.
 """
 
 import equinox as eqx

@@ -3,9 +3,9 @@
 Wilensky (1997, NetLogo Wolf Sheep Predation), in the form that frameworks are compared by. In a step sheep move, eat
 grass, die and are born; then wolves move, eat sheep, die and are born; then grass grows.
 
-Facts it must reproduce (tests/zoo): with the default parameters the three live on together and their numbers swing,
-those of wolves after those of sheep; without wolves sheep are held by the grass; without sheep wolves die out; no
-grass is eaten twice and no sheep is; energy is what was eaten and not spent.
+Facts it must reproduce (tests/zoo): with the default parameters the three mostly live on together and their numbers
+swing, those of wolves after those of sheep; without wolves sheep are held by the grass; without sheep wolves die out;
+no grass is eaten twice and no sheep is; energy is what was eaten and not spent.
 
 Everybody of a kind moves at the same time; who of several on a cell eats first is decided by lot. That is the law of
 a run in which they go one after another in random order, since nobody acts on others than those of his cell.
