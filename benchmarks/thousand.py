@@ -1,16 +1,15 @@
 """Calibrating a thousand parameters: an epidemic with a rate of its own at each of 1,000 places.
 
-A place's boys and girls meet at their place; the data are how many were ill at each place on average. Every descent
-has the same start, minibatch, optimiser family and loss (squared gaps in standard errors); its rate is the best of
-several, tried out by its final loss. What counts is simulated agent-steps until a loss is reached, a gradient counted by
-its measured processor time in forward runs.
+People meet at their place; the data are how many were ill at each place on average. Every descent has the same
+start, optimiser family and loss (squared gaps in standard errors); its rate is the best of several, by its final
+loss. What counts is simulated agent-steps until a loss is reached, a gradient counted by its measured processor time
+in forward runs.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np

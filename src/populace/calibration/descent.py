@@ -1,14 +1,36 @@
 """The state of a descent from several starts side by side, and what its rounds say together."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
+from .._errors import MethodError
+from .._results import Code
+from .._types import Key
+from ..core.rounds import Done
+from ..problem.problem import Problem, Simulated
+from ..problem.space import Space
+from .judgement import flat_direction, scales
 from .pairs import products
+from .sandwich import Linearised
 from .tally import Tally
+
+REACH = 8.0
+"""How far iterates may go from the prior's median, in its spreads: beyond, float32 knows bounded parameters no more."""
+FEWEST = 3
+"""Replicates of which all runs count that a start needs: an error takes three."""
+_ROUNDS = 10
+"""The fewest rounds that the last start gets, and with more starts left twice..."""
+_RUNG = 2
+"""...the fewest between two droppings."""
+_PATIENCE = 3
+"""Rounds in a row in which the average must be settled."""
 
 _NEAR = 1.5
 """A gradient is 0 within its error if its root mean square over parameters, in standard errors, is less than this."""
@@ -70,6 +92,10 @@ class Descent(eqx.Module):
         """Parameters (..., d) on the real scale of the space."""
         return self.middle + v * self.spread
 
+    def beside(self, direction: np.ndarray) -> np.ndarray:
+        """A point on either side of the average along a direction (d,), a hundredth away: (2, d) on the real scale."""
+        return self.real(self.average + 1e-2 * np.stack([-direction, direction]))
+
     @property
     def starts(self) -> int:
         """How many are left."""
@@ -118,6 +144,57 @@ class Descent(eqx.Module):
         better = np.argsort(scores, kind="stable")[: -(-scores.size // 2)]
         return eqx.tree_at(lambda s: s.rung, self.only(np.sort(better)), np.array(self.rounds))
 
+    def spent(self, calls: int) -> "Descent":
+        """The descent with so many calls less to spend."""
+        left = tuple(np.array(int(n) - calls) for n in (self.left, self.rung_left))
+        return eqx.tree_at(lambda s: (s.left, s.rung_left), self, left)
+
+    def counting(self, answer: Simulated) -> "Descent":
+        """The descent with a batch of runs counted."""
+        return eqx.tree_at(lambda s: s.tally, self, self.tally.with_(answer))
+
+    def alive(self, counted: np.ndarray) -> np.ndarray:
+        """The starts of which enough replicates count.
+
+        **Raises:** `MethodError` where there are none.
+        """
+        rows = np.flatnonzero(counted >= FEWEST)
+        if not rows.size:
+            raise MethodError(
+                f"no start is left of which {FEWEST} replicates in a round can be used: {self.tally.sentence()}"
+            )
+        return rows
+
+    def moved(self, optimiser: optax.GradientTransformation) -> "Descent":
+        """The descent after a step of the optimiser along the last gradients."""
+        gradient, at = (jnp.asarray(a, jnp.float32) for a in (self.gradients[:, -1], self.at))
+        step, after = _updated(optimiser, gradient, self.optimiser, at)
+        moved = np.clip(self.at + np.asarray(step, np.float64), -REACH, REACH)
+        return eqx.tree_at(lambda s: (s.at, s.optimiser), self, (moved, jax.tree.map(np.asarray, after)))
+
+    def planned(self, calls: int, reserve: int, share: int, *, judged: bool) -> "Descent":
+        """The descent with starts dropped where their share of the budget is spent, and with its phase.
+
+        **Arguments:** `calls`: what a round of one start costs; `reserve`: what the judgement does; `judged`: whether
+        there will be one.
+        """
+        now = self
+        while now.starts > 1 and int(now.rung_left) < now.starts * calls:
+            now = eqx.tree_at(lambda s: s.rung_left, now.better_half(), np.array(int(now.rung_left) + share))
+        calm = int(now.calm) + 1 if now.starts == 1 and now.settled else 0
+        over = calm >= _PATIENCE or int(now.left) - reserve < calls
+        phase = (1 if judged else 2) if now.starts == 1 and over else 0
+        return eqx.tree_at(lambda s: (s.calm, s.phase), now, (np.array(calm), np.array(phase)))
+
+    def done(self) -> Done | None:
+        """Why it stopped, once it has."""
+        if int(self.phase) < 2:
+            return None
+        where = f"over rounds {self.rounds // 2 + 1} to {self.rounds}"
+        if int(self.calm) >= _PATIENCE:
+            return Done(Code.CONVERGED, f"stopped by its own rule: {where} the mean gradient is 0 within its error")
+        return Done(Code.BUDGET_SPENT, f"the budget ran out while {where} the mean gradient was not 0 within its error")
+
     # The last half of the rounds, of the first start
 
     @property
@@ -153,3 +230,44 @@ def _histories(state: Descent) -> list[np.ndarray]:
 
 def _by_start(state: Descent) -> list[Any]:
     return [state.at, *jax.tree.leaves(state.optimiser), *_histories(state)]
+
+
+@eqx.filter_jit
+def _updated(optimiser: optax.GradientTransformation, gradient: Any, state: Any, at: Any) -> tuple[Any, Any]:
+    return jax.vmap(optimiser.update)(gradient, state, at)
+
+
+def started(
+    task: Problem, key: Key, optimiser: optax.GradientTransformation, starts: int, budget: int, reserve: int, calls: int
+) -> Descent:
+    """A descent at draws from the prior.
+
+    **Arguments:** `budget`: calls to spend, of which `reserve` go to the judgement; `calls`: what a round of one start
+    costs at the least.
+
+    **Raises:** `MethodError` where the budget is too small.
+    """
+    rungs = rungs_of(starts)
+    needed = reserve + calls * max(_RUNG * starts * rungs, _ROUNDS)
+    if budget < needed:
+        raise MethodError(
+            f"a budget of {budget} calls is too small for {starts} starts of {task.space.size} parameters: give "
+            f"{needed}, or take fewer starts or replicates"
+        )
+    middle, spread = scales(task.space)
+    real = np.asarray(task.space.to_real(task.space.sample(key, starts)), np.float64)
+    at = np.clip((real - middle) / spread, -REACH, REACH)
+    first = jax.tree.map(np.asarray, jax.vmap(optimiser.init)(jnp.asarray(at, jnp.float32)))
+    share = (budget - reserve) // rungs
+    return Descent.begin((middle, spread), at, first, int(task.target.fitted.sum()), budget, share)
+
+
+def rungs_of(starts: int) -> int:
+    """Into how many shares the budget is cut: one for each halving of the starts down to one."""
+    return math.ceil(math.log2(starts)) + 1
+
+
+def flat_directions(space: Space, descent: Descent, near: Linearised) -> list[str]:
+    """A sentence for every direction from the average that the moments do not react to."""
+    rest = [near.directions[:, i] for i in range(near.rank, near.squares.size)]
+    return [flat_direction(space, descent.beside(direction), len(descent.last)) for direction in rest]

@@ -14,35 +14,20 @@ simulation's own variance to the loss, and lead towards parameters where the mod
 Parameters move on the real scale of the space, in spreads of the prior there: v = (real - median) / spread.
 """
 
-import math
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
 
 from .._errors import MethodError
-from .._results import Code
 from .._types import Key
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
-from .descent import Descent
+from .descent import FEWEST, Descent, flat_directions, rungs_of, started
 from .estimates import Point
-from .judgement import at_ends, flat_direction, offsets, overidentified, replicates_of, scales, updated, whitened
+from .judgement import at_ends, offsets, overidentified, replicates_of, whitened
 from .sandwich import Linearised, linearised, sandwich
-
-_REACH = 8.0
-"""How far iterates may go from the prior's median, in its spreads: beyond, float32 knows bounded parameters no more."""
-_FEWEST = 3
-"""Replicates of which all runs count that a start needs: an error takes three."""
-_ROUNDS = 10
-"""The fewest rounds that the last start gets, and with more starts left twice..."""
-_RUNG = 2
-"""...the fewest between two droppings."""
-_PATIENCE = 3
-"""Rounds in a row in which the average must be settled."""
 
 
 class DifferencesDescent(Method[Problem, Descent, Point]):
@@ -75,20 +60,10 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
 
     def start(self, task: Problem, key: Key, budget: int) -> Descent:
         whitened(task, np.zeros((1, len(task.target.labels))))
-        if min(self.replicates, self.judged) < _FEWEST or self.starts < 1 or not self.difference > 0:
-            raise MethodError(f"take a start or more, {_FEWEST} replicates or more, and a difference above 0")
-        d, rungs = task.space.size, math.ceil(math.log2(self.starts)) + 1
-        needed = self._reserve(d) + self._calls(d) * max(_RUNG * self.starts * rungs, _ROUNDS)
-        if budget < needed:
-            raise MethodError(
-                f"a budget of {budget} calls is too small for {self.starts} starts of {d} parameters with "
-                f"{self.replicates} replicates: give {needed}, or take fewer starts"
-            )
-        middle, spread = scales(task.space)
-        real = np.asarray(task.space.to_real(task.space.sample(key, self.starts)), np.float64)
-        at = np.clip((real - middle) / spread, -_REACH, _REACH)
-        first = jax.tree.map(np.asarray, jax.vmap(self.optimiser.init)(jnp.asarray(at, jnp.float32)))
-        return Descent.begin((middle, spread), at, first, int(task.target.fitted.sum()), budget, self._share(d, budget))
+        if min(self.replicates, self.judged) < FEWEST or self.starts < 1 or not self.difference > 0:
+            raise MethodError(f"take a start or more, {FEWEST} replicates or more, and a difference above 0")
+        d = task.space.size
+        return started(task, key, self.optimiser, self.starts, budget, self._reserve(d), self._calls(d))
 
     def _calls(self, d: int) -> int:
         """What a round of one start costs."""
@@ -97,9 +72,6 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
     def _reserve(self, d: int) -> int:
         """What the judgement costs."""
         return (1 + 4 * d) * self.judged
-
-    def _share(self, d: int, budget: int) -> int:
-        return (budget - self._reserve(d)) // (math.ceil(math.log2(self.starts)) + 1)
 
     def _plan(self, state: Descent) -> tuple[np.ndarray, tuple[float, ...], int]:
         """Where the next runs are: centres (n, d), step widths, replicates."""
@@ -117,45 +89,17 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
     def tell(self, task: Problem, state: Descent, ask: Simulate, answer: Simulated) -> Descent:
         centres, widths, count = self._plan(state)
         found = replicates_of(task, answer, len(centres), widths, count)
-        state = eqx.tree_at(
-            lambda s: (s.tally, s.left, s.rung_left),
-            state,
-            (state.tally.with_(answer), *(np.array(int(n) - ask.calls()) for n in (state.left, state.rung_left))),
-        )
-        alive = [i for i, one in enumerate(found) if len(one) >= _FEWEST]
-        if not alive:
-            raise MethodError(
-                f"no start is left of which {_FEWEST} replicates in a round can be used: {state.tally.sentence()}"
-            )
+        state = state.spent(ask.calls()).counting(answer)
+        alive = state.alive(np.array([len(one) for one in found]))
         if int(state.phase) == 1:
             return eqx.tree_at(lambda s: (s.phase, s.last), state, (np.array(2), found[0]))
-        state = state.only(alive).with_round([found[i] for i in alive])
-        return self._planned(task.space.size, self._moved(state))
-
-    def _moved(self, state: Descent) -> Descent:
-        gradient, at = (jnp.asarray(a, jnp.float32) for a in (state.gradients[:, -1], state.at))
-        step, after = updated(self.optimiser, gradient, state.optimiser, at)
-        moved = np.clip(state.at + np.asarray(step, np.float64), -_REACH, _REACH)
-        return eqx.tree_at(lambda s: (s.at, s.optimiser), state, (moved, jax.tree.map(np.asarray, after)))
-
-    def _planned(self, d: int, state: Descent) -> Descent:
-        """The state with starts dropped where their share of the budget is spent, and with its phase."""
-        share, calls = self._share(d, int(state.budget)), self._calls(d)
-        while state.starts > 1 and int(state.rung_left) < state.starts * calls:
-            state = eqx.tree_at(lambda s: s.rung_left, state.better_half(), np.array(int(state.rung_left) + share))
-        calm = int(state.calm) + 1 if state.starts == 1 and state.settled else 0
-        over = calm >= _PATIENCE or int(state.left) - self._reserve(d) < calls
-        return eqx.tree_at(
-            lambda s: (s.calm, s.phase), state, (np.array(calm), np.array(int(state.starts == 1 and over)))
-        )
+        state = state.only(alive).with_round([found[i] for i in alive]).moved(self.optimiser)
+        d = task.space.size
+        share = (int(state.budget) - self._reserve(d)) // rungs_of(self.starts)
+        return state.planned(self._calls(d), self._reserve(d), share, judged=True)
 
     def done(self, task: Problem, state: Descent, left: int) -> Done | None:
-        if int(state.phase) < 2:
-            return None
-        where = f"over rounds {state.rounds // 2 + 1} to {state.rounds}"
-        if int(state.calm) >= _PATIENCE:
-            return Done(Code.CONVERGED, f"stopped by its own rule: {where} the mean gradient is 0 within its error")
-        return Done(Code.BUDGET_SPENT, f"the budget ran out while {where} the mean gradient was not 0 within its error")
+        return state.done()
 
     def finish(self, task: Problem, state: Descent, key: Key) -> Point:
         near = linearised(state.last)
@@ -167,7 +111,7 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
             f"The best of {self.starts} starts, after {state.rounds} rounds. g' V^-1 g is {loss:.3g}, of which the "
             f"simulation's noise is taken out (standard error {error:.2g}). {remark}",
             overidentified(near),
-            *(flat_direction(task.space, state, near.directions[:, i]) for i in range(near.rank, real.size)),
+            *flat_directions(task.space, state, near),
             *at_ends(task.space, real),
         ]
         if state.tally.excluded:

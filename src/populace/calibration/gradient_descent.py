@@ -9,30 +9,23 @@ import math
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
 
 from .._errors import MethodError
-from .._results import Code
 from .._types import Key
 from ..core.rounds import Ask, Done, Method
 from ..gradients.estimator import Estimator
 from ..problem.problem import Problem, Simulate, Simulated
-from .descent import Descent
+from .descent import FEWEST, Descent, flat_directions, rungs_of, started
 from .estimates import Point
 from .gradient_choice import AskAudit, Choice, candidates
 from .gradients_asked import AskGradients, Slopes, Unscaled, keys_a_round, native
-from .judgement import at_ends, flat_direction, offsets, overidentified, replicates_of, scales, updated, whitened
+from .judgement import at_ends, offsets, overidentified, replicates_of, scales, whitened
 from .sandwich import linearised, sandwich
 
-_REACH = 8.0
-_FEWEST = 3
-_ROUNDS = 10
-_RUNG = 2
-_PATIENCE = 3
 JUDGED_MOST = 32
 """Numbers up to which the end is judged by differences, all parameters one by one."""
 
@@ -73,26 +66,14 @@ class GradientDescent(Method[Problem, Track, Point]):
     def start(self, task: Problem, key: Key, budget: int) -> Track:
         native(task)
         whitened(task, np.zeros((1, len(task.target.labels))))
-        if min(self.replicates, self.judged) < _FEWEST or self.starts < 1 or not self.difference > 0:
-            raise MethodError(f"take a start or more, {_FEWEST} replicates or more, and a difference above 0")
+        if min(self.replicates, self.judged) < FEWEST or self.starts < 1 or not self.difference > 0:
+            raise MethodError(f"take a start or more, {FEWEST} replicates or more, and a difference above 0")
         d = task.space.size
-        middle, spread = scales(task.space)
-        real = np.asarray(task.space.to_real(task.space.sample(key, self.starts)), np.float64)
-        at = np.clip((real - middle) / spread, -_REACH, _REACH)
-        first = jax.tree.map(np.asarray, jax.vmap(self.optimiser.init)(jnp.asarray(at, jnp.float32)))
-        left = budget - (0 if self.estimator else self._audit(task, middle, spread).calls())
-        needed = self._reserve(d) + self._least(d) * max(_RUNG * self.starts * self._rungs(), _ROUNDS)
-        if left < needed:
-            raise MethodError(
-                f"a budget of {budget} calls is too small for {self.starts} starts of {d} parameters with "
-                f"{self.replicates} replicates: give {needed + budget - left}, or take fewer starts"
-            )
-        share = (left - self._reserve(d)) // self._rungs()
-        descent = Descent.begin((middle, spread), at, first, int(task.target.fitted.sum()), left, share)
-        return Track(descent, np.array(0 if self.estimator else -1))
-
-    def _rungs(self) -> int:
-        return math.ceil(math.log2(self.starts)) + 1
+        left = budget if self.estimator else budget - self._audit(task, *scales(task.space), key).calls()
+        return Track(
+            started(task, key, self.optimiser, self.starts, left, self._reserve(d), self._least(d)),
+            np.array(0 if self.estimator else -1),
+        )
 
     def _reserve(self, d: int) -> int:
         """What the judgement costs."""
@@ -112,9 +93,10 @@ class GradientDescent(Method[Problem, Track, Point]):
     def _through(self, task: Problem, middle: np.ndarray, spread: np.ndarray) -> Unscaled:
         return Unscaled(jnp.asarray(middle, jnp.float32), jnp.asarray(spread, jnp.float32), task.space)
 
-    def _audit(self, task: Problem, middle: np.ndarray, spread: np.ndarray) -> AskAudit:
+    def _audit(self, task: Problem, middle: np.ndarray, spread: np.ndarray, key: Key) -> AskAudit:
+        """At the prior's median."""
         points = jnp.zeros((1, middle.size))
-        return AskAudit(points, jr.key(0), self._through(task, middle, spread), self.audited)
+        return AskAudit(points, key, self._through(task, middle, spread), self.audited)
 
     def _chosen(self, state: Track) -> Estimator:
         return self._candidates(state.descent.middle.size)[int(state.chosen)]
@@ -123,7 +105,7 @@ class GradientDescent(Method[Problem, Track, Point]):
         descent = state.descent
         through = self._through(task, descent.middle, descent.spread)
         if int(state.chosen) < 0:
-            return AskAudit(jnp.asarray(descent.at[:1] * 0.0, jnp.float32), key, through, self.audited)
+            return self._audit(task, descent.middle, descent.spread, key)
         if int(descent.phase) == 1:
             points = descent.average[None] + offsets(descent.middle.size, (self.difference, self.difference / 2))
             real = np.repeat(descent.real(points), self.judged, axis=0)
@@ -138,55 +120,23 @@ class GradientDescent(Method[Problem, Track, Point]):
     def tell(self, task: Problem, state: Track, ask: Any, answer: Any) -> Track:
         if isinstance(answer, Choice):
             return Track(state.descent, np.array(answer.index))
-        descent = self._spent(state.descent, ask.calls())
+        descent = state.descent.spent(ask.calls())
         if isinstance(answer, Simulated):
-            widths = (self.difference, self.difference / 2)
-            found = replicates_of(task, answer, 1, widths, self.judged)[0]
-            if len(found) < _FEWEST:
-                raise MethodError("too few runs at the end of the descent can be used to judge it")
-            judged = eqx.tree_at(
-                lambda s: (s.phase, s.last, s.tally), descent, (np.array(2), found, descent.tally.with_(answer))
-            )
-            return Track(judged, state.chosen)
-        return Track(self._moved(task, state, descent, answer), state.chosen)
+            found = replicates_of(task, answer, 1, (self.difference, self.difference / 2), self.judged)[0]
+            descent = descent.counting(answer)
+            descent.alive(np.array([len(found)]))
+            return Track(eqx.tree_at(lambda s: (s.phase, s.last), descent, (np.array(2), found)), state.chosen)
+        return Track(self._stepped(task, self._chosen(state), descent.counting(answer.seen), answer), state.chosen)
 
-    def _spent(self, descent: Descent, calls: int) -> Descent:
-        left = (np.array(int(n) - calls) for n in (descent.left, descent.rung_left))
-        return eqx.tree_at(lambda s: (s.left, s.rung_left), descent, tuple(left))
-
-    def _moved(self, task: Problem, state: Track, descent: Descent, answer: Slopes) -> Descent:
-        descent = eqx.tree_at(lambda s: s.tally, descent, descent.tally.with_(answer.seen))
-        alive = np.flatnonzero(answer.counted >= _FEWEST)
-        if not alive.size:
-            raise MethodError(f"no start is left with {_FEWEST} runs that count: {descent.tally.sentence()}")
+    def _stepped(self, task: Problem, estimator: Estimator, descent: Descent, answer: Slopes) -> Descent:
+        alive, d = descent.alive(answer.counted), task.space.size
         parts = (answer.gradients, answer.variances, 0.0 * answer.variances, answer.losses, answer.counted)
-        descent = descent.only(alive).with_gradients(*(part[alive] for part in parts))
-        gradient, at = (jnp.asarray(a, jnp.float32) for a in (descent.gradients[:, -1], descent.at))
-        step, after = updated(self.optimiser, gradient, descent.optimiser, at)
-        moved = np.clip(descent.at + np.asarray(step, np.float64), -_REACH, _REACH)
-        descent = eqx.tree_at(lambda s: (s.at, s.optimiser), descent, (moved, jax.tree.map(np.asarray, after)))
-        return self._planned(task.space.size, self._chosen(state), descent)
-
-    def _planned(self, d: int, estimator: Estimator, descent: Descent) -> Descent:
-        """The descent with starts dropped where their share of the budget is spent, and with its phase."""
-        calls = self._calls(estimator, d)
-        share = (int(descent.budget) - self._reserve(d)) // self._rungs()
-        while descent.starts > 1 and int(descent.rung_left) < descent.starts * calls:
-            left = np.array(int(descent.rung_left) + share)
-            descent = eqx.tree_at(lambda s: s.rung_left, descent.better_half(), left)
-        calm = int(descent.calm) + 1 if descent.starts == 1 and descent.settled else 0
-        over = calm >= _PATIENCE or int(descent.left) - self._reserve(d) < descent.starts * calls
-        phase = 0 if not (descent.starts == 1 and over) else 1 if d <= JUDGED_MOST else 2
-        return eqx.tree_at(lambda s: (s.calm, s.phase), descent, (np.array(calm), np.array(phase)))
+        descent = descent.only(alive).with_gradients(*(part[alive] for part in parts)).moved(self.optimiser)
+        share = (int(descent.budget) - self._reserve(d)) // rungs_of(self.starts)
+        return descent.planned(self._calls(estimator, d), self._reserve(d), share, judged=d <= JUDGED_MOST)
 
     def done(self, task: Problem, state: Track, left: int) -> Done | None:
-        descent = state.descent
-        if int(descent.phase) < 2:
-            return None
-        where = f"over rounds {descent.rounds // 2 + 1} to {descent.rounds}"
-        if int(descent.calm) >= _PATIENCE:
-            return Done(Code.CONVERGED, f"stopped by its own rule: {where} the mean gradient is 0 within its error")
-        return Done(Code.BUDGET_SPENT, f"the budget ran out while {where} the mean gradient was not 0 within its error")
+        return state.descent.done()
 
     def finish(self, task: Problem, state: Track, key: Key) -> Point:
         descent, estimator = state.descent, self._chosen(state)
@@ -212,7 +162,7 @@ class GradientDescent(Method[Problem, Track, Point]):
         notes += [
             f"g' V^-1 g is {loss:.3g} without the simulation's noise (standard error {error:.2g}).",
             overidentified(near),
-            *(flat_direction(task.space, descent, near.directions[:, i]) for i in range(near.rank, real.size)),
+            *flat_directions(task.space, descent, near),
             *at_ends(task.space, real),
         ]
         return Point(real, covariance * np.outer(descent.spread, descent.spread), loss, tuple(notes))

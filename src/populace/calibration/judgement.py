@@ -1,31 +1,19 @@
 """Runs and differences around a point, and what they say of it in words: shared by the descents."""
 
-from typing import Any
-
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 import scipy.linalg
 
 from .._errors import MethodError
 from ..problem.covariance import factor
 from ..problem.problem import Problem, Simulated
 from ..problem.space import Space
-from .descent import Descent
 from .sandwich import Linearised, overidentification
 
 _PRIOR_DRAWS = 4000
 _EDGE = 0.001
 """A prior probability this near to 0 or 1 is the prior's end."""
-
-
-@eqx.filter_jit
-def updated(optimiser: optax.GradientTransformation, gradient: Any, state: Any, at: Any) -> tuple[Any, Any]:
-    """Steps and states of an optimiser, a start each: gradients, states and iterates on the leading axis."""
-    return jax.vmap(optimiser.update)(gradient, state, at)
 
 
 def scales(space: Space) -> tuple[np.ndarray, np.ndarray]:
@@ -74,13 +62,14 @@ def overidentified(near: Linearised) -> str:
     return f"{chance}: {verdict}."
 
 
-def flat_direction(space: Space, state: Descent, direction: np.ndarray) -> str:
-    """A sentence on a direction (d,) that the moments do not react to, in the parameters' own units.
+def flat_direction(space: Space, ends: np.ndarray, replicates: int) -> str:
+    """A sentence on a direction that the moments do not react to, in the parameters' own units.
+
+    **Arguments:** `ends` (2, d): a point on either side, on the real scale; `replicates`: how many looked at it.
 
     Parameters that cannot be negative change by per cent, so that a product shows as one up and the other down by as
     much; others by parts of the prior's spread. The largest change is called 1, and less than a fiftieth is left out.
     """
-    ends = state.real(state.average + 1e-2 * np.stack([-direction, direction]))
     low, high = np.asarray(space.flat(space.from_real(jnp.asarray(ends))), np.float64)
     relative = space.bounds()[0] >= 0.0
     drawn = np.asarray(space.flat(space.sample(jr.key(0), _PRIOR_DRAWS)), np.float64)
@@ -93,7 +82,7 @@ def flat_direction(space: Space, state: Descent, direction: np.ndarray) -> str:
         if abs(part) > 0.02
     ]
     return (
-        f"In {len(state.last)} replicates no moment reacts to changing {' with '.join(parts)}: the estimate is one of "
+        f"In {replicates} replicates no moment reacts to changing {' with '.join(parts)}: the estimate is one of "
         "many, and it has no covariance."
     )
 

@@ -24,13 +24,13 @@ _ROUNDING = 1e-2
 
 
 def _times_log(count: Array, p: Array) -> Array:
-    """count log p, with 0 log 0 = 0 and no derivative there (0/0 would be NaN)."""
+    """The number count log p, with 0 log 0 = 0 and no derivative there (0/0 would be NaN)."""
     some = count != 0.0
     return jnp.where(some, count * jnp.log(jnp.where(some, p, 1.0)), 0.0)
 
 
 def _times_log1p(count: Array, minus_p: Array) -> Array:
-    """count log(1 + minus_p), likewise."""
+    """The number count log(1 + minus_p), likewise."""
     some = count != 0.0
     return jnp.where(some, count * jnp.log1p(jnp.where(some, minus_p, 0.0)), 0.0)
 

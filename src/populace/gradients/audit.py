@@ -93,7 +93,7 @@ class GradientAudit(Result):
         }
 
 
-_CAPTION = "Estimates with two standard errors; the line is the truth by differences."
+_CAPTION = "Estimates with two standard errors; the line is the truth by differences. Red: not to be believed here."
 
 
 def audit_gradient(
@@ -269,7 +269,7 @@ def _panels(one: Audited) -> list[IntervalPanel]:
         samples = {name: flat(tried.found.samples)[:, i] for name, tried in one.tried.items()}
         centre = np.array([s.mean() for s in samples.values()])
         half = np.array([2.0 * s.std(ddof=1) / np.sqrt(s.size) for s in samples.values()])
-        trusted = tuple(tried.judged.code is Code.BELIEVE for tried in one.tried.values())
+        doubted = tuple(tried.judged.code is not Code.BELIEVE for tried in one.tried.values())
         panels.append(
             IntervalPanel(
                 f"{one.case.title}, {label}",
@@ -278,7 +278,7 @@ def _panels(one: Audited) -> list[IntervalPanel]:
                 centre,
                 centre - half,
                 centre + half,
-                trusted,
+                doubted,
                 float(one.truth.value[i]) if one.truth.exists[i] else None,
             )
         )

@@ -56,8 +56,8 @@ class GradientPlan(Result):
         """What was chosen, and why."""
         way = self.ways[self.chosen]
         return (
-            f"{way.name}: {_size(way.bytes)} of the {_size(self.memory)} that may be used, about {way.cost:.3g} forward "
-            f"runs a gradient; of the ways that fit it is the cheapest."
+            f"{way.name}: {_size(way.bytes)} of the {_size(self.memory)} that may be used, about {way.cost:.3g} "
+            "forward runs a gradient; of the ways that fit it is the cheapest."
         )
 
     def sections(self) -> tuple[Section, ...]:
@@ -116,6 +116,8 @@ def plan_gradient(
 def _way(name: str, one: PerKey, expected: ExpectedLoss, at: dict[str, Array], cost: float) -> Way:
     compiled = jax.jit(lambda at, key: one.one(expected, at, key)).lower(at, jr.key(0)).compile()
     plan = compiled.memory_analysis()
+    if plan is None:
+        raise GradientError("this device does not say what memory a gradient takes: choose `recompute` yourself")
     return Way(name, one, int(plan.temp_size_in_bytes + plan.output_size_in_bytes), cost)
 
 
