@@ -73,7 +73,7 @@ def test_the_two_truths_are_the_derivative_and_agree(squares):
 
 
 def test_a_linear_readout_is_believed_and_its_cheapest_estimator_recommended():
-    found = audited(Coins(2, p=0.3), lambda seen: 3.0 * seen["heads"], pop.Pathwise(), pop.Differences(), keys=1_000)
+    found = audited(Coins(2, p=0.3), lambda seen: 3.0 * seen["heads"], pop.Pathwise(), pop.Differences(), keys=16_000)
     assert found.verdicts["Pathwise(StraightThrough)"].code is pop.Code.BELIEVE
     assert found.recommended == "Pathwise(StraightThrough)"
     assert isinstance(found.estimator, pop.Pathwise)

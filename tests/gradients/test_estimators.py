@@ -53,7 +53,8 @@ def test_every_kind_of_draw(name):
     loss = pop.ExpectedLoss(pop.Simulation(model, 1), lambda seen: seen["total"])
     found = pop.differentiate(loss, estimator, jr.key(7), keys=keys)
     agrees(found, slopes(every_kind, at), power=0.8)
-    assert abs(found.value - every_kind(at)) < Z * found.value_error + 0.05
+    if name in {"score", "twin"}:  # the others average the loss over points beside the one that was asked
+        assert abs(found.value - every_kind(at)) < Z * found.value_error
 
 
 @pytest.mark.parametrize("name", UNBIASED)

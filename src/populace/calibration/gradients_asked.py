@@ -22,7 +22,7 @@ from ..core.ensemble import Outcome, one_run
 from ..core.executor import Ticker
 from ..core.rounds import Ask
 from ..core.simulate import NEVER
-from ..gradients.estimator import Estimator
+from ..gradients.estimator import Estimator, side_by_side
 from ..gradients.loss import ExpectedLoss, WeighedMoments
 from ..problem.covariance import factor
 from ..problem.problem import Problem, Simulated
@@ -103,20 +103,10 @@ class AskGradients(Ask):
         return Slopes(means, variances, losses, counted, seen)
 
     def _shared(self, task: Problem) -> Any:
-        simulation, use = native(task), np.flatnonzero(task.target.fitted)
-        entries = executor.largest(
-            lambda v, key: one_run(simulation.one(), (key, self.through({"v": v}))).observations,
-            self.v[0],
-            self.weighing[0],
-        )
+        use = np.flatnonzero(task.target.fitted)
         data = jnp.asarray(task.target.values[use], jnp.float32)
         arrays = (jnp.asarray(use), data, jnp.asarray(_inverse(task), jnp.float32))
-        return _Work(simulation, self.through, self.estimator, task.target.summary, arrays, _at_once(entries))
-
-
-def _at_once(entries: int) -> int:
-    """Runs side by side: as many as keep their arrays in the caches."""
-    return int(np.clip(2**21 // entries, 1, 64))
+        return _Work(native(task), self.through, self.estimator, task.target.summary, arrays)
 
 
 class _Work(eqx.Module):
@@ -127,7 +117,6 @@ class _Work(eqx.Module):
     estimator: Estimator
     summary: Any = eqx.field(static=True)
     arrays: tuple[Array, Array, Array]
-    at_once: int = eqx.field(static=True)
 
 
 def _at_one(work: _Work, one: tuple[Array, Key, Key]) -> tuple[Array, Array, Array, Array]:
@@ -142,17 +131,24 @@ def _at_one(work: _Work, one: tuple[Array, Key, Key]) -> tuple[Array, Array, Arr
         good = jnp.isfinite(found).all() & (out.fault == NEVER) & (out.needed == 0)
         return jnp.where(good, found, 0.0), good.astype(jnp.float32)
 
-    found, good = jax.lax.map(moments, weighing, batch_size=min(work.at_once, weighing.shape[0]))
+    at_once = side_by_side(moments, weighing[0])
+    found, good = jax.lax.map(moments, weighing, batch_size=min(at_once, weighing.shape[0]))
     gap = found.sum(0) / jnp.maximum(good.sum(), 1.0) - data
     weights = jnp.zeros(len(work.summary.labels)).at[use].set(2.0 * inverse @ gap)
     expected = ExpectedLoss(work.simulation, WeighedMoments(work.summary, weights), work.through)
-    group = max(work.estimator.least(), min(work.at_once, sloping.shape[0]))
-    groups = sloping.reshape(-1, group)
+    groups = sloping.reshape(-1, _group(work.estimator, sloping.shape[0], at_once))
     sample = jax.lax.map(lambda keys: work.estimator.sample(expected, {"v": v}, keys), groups)
     values = sample.values.reshape(-1)
     gradients = sample.gradients["v"].reshape(values.size, -1)
     sound = jnp.isfinite(values) & jnp.isfinite(gradients).all(1)
     return gap, jnp.where(sound, values, 0.0), sound, jnp.where(sound[:, None], gradients, 0.0)
+
+
+def _group(estimator: Estimator, keys: int, at_once: int) -> int:
+    """The largest share of the keys that fits, in whole groups of the estimator's."""
+    least = estimator.least()
+    fits = [n for n in range(least, keys + 1, least) if keys % n == 0 and n <= max(least, at_once)]
+    return max(fits)
 
 
 def keys_a_round(estimator: Estimator, wanted: int) -> int:

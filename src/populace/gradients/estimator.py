@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,9 +185,13 @@ def _one_group(shared: tuple[ExpectedLoss, Estimator], one: tuple[Key, dict[str,
 
 def group_size(expected: ExpectedLoss, estimator: Estimator, at: Mapping[str, Array], keys: int) -> int:
     """How many keys to treat side by side: as many as keep a run's arrays in the caches, in whole groups."""
-    entries = executor.largest(lambda k: expected.one(at, k), jr.key(0))
-    wide = int(np.clip(_ENTRIES // entries, 1, _GROUP))
+    wide = side_by_side(lambda key: expected.one(at, key), jr.key(0))
     return max(estimator.least(), min(wide, keys))
+
+
+def side_by_side(run: Callable[[Key], Any], key: Key) -> int:
+    """How many runs to take at once: as many as keep their arrays in the caches."""
+    return int(np.clip(_ENTRIES // executor.largest(run, key), 1, _GROUP))
 
 
 def _devices(groups: int) -> int:

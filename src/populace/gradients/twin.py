@@ -11,6 +11,7 @@ smoothed perturbation analysis: Wei-Bo Gong and Yu-Chi Ho (1987), IEEE Transacti
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -99,68 +100,94 @@ class _Pair(eqx.Module):
     since: Float[Array, " candidates"]
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What a derivative is taken of, and along what."""
+
+    expected: ExpectedLoss
+    shared: OneRun
+    at: dict[str, Array]
+    tangent: dict[str, Array]
+    key: Key
+
+    def real(self, pair: _Pair | None, time: Array) -> tuple[tuple[Place, Any], tuple[Any, Any], dict[str, Flips]]:
+        """The run's next place and row, their tangents, and every way to flip a draw on the way there."""
+        here, slope = (None, None) if pair is None else (pair.real, pair.tangent)
+
+        def recorded(values: Any, place: Place | None) -> tuple[tuple[Place, Any], dict[str, Any]]:
+            run = self.expected.bound(values)
+            if place is None:
+                after, tape = first(run, self.key, (_Noted(),), {})
+                return (after, None), tape
+            after, row, tape = following(run, self.key, time, place, (_Noted(),), {})
+            return (after, row), tape
+
+        (now, tape), (d_now, d_tape) = eqx.filter_jvp(recorded, (self.at, here), (self.tangent, slope))
+        return now, d_now, _options(tape, d_tape)
+
+    def twin(self, time: Array, start: Place | None, given: dict[str, Any]) -> tuple[Place, Any]:
+        """A twin's next place and row, with what is forced of its draws."""
+        run = self.expected.bound(self.at)
+        if start is None:
+            return first(run, self.key, (Forced(),), given)[0], None
+        place, row, _ = following(run, self.key, time, start, (Forced(),), given)
+        return place, row
+
+    def loss(self, place: Place, rows: Any) -> Array:
+        """The loss of a whole run."""
+        return self.expected.terms(observed(self.shared, place, rows)).sum()
+
+
 def _derivative(
     expected: ExpectedLoss, shared: OneRun, at: dict[str, Array], tangent: dict[str, Array], key: Key, picks: Key
 ) -> tuple[Array, Array]:
     """Loss, and derivative of the expected loss along `tangent`, from one run and its twins."""
-
-    def step(pair: _Pair | None, time: Array) -> tuple[_Pair, tuple[Any, Any, Any]]:
-        here, slope = (None, None) if pair is None else (pair.real, pair.tangent)
-
-        def recorded(values: Any, place: Place | None) -> tuple[Any, Any]:
-            run = expected.bound(values)
-            if place is None:
-                after, tape = first(run, key, (_Noted(),), {})
-                return (after, None), tape
-            after, row, tape = following(run, key, time, place, (_Noted(),), {})
-            return (after, row), tape
-
-        ((after, row), tape), ((d_after, d_row), d_tape) = eqx.filter_jvp(recorded, (at, here), (tangent, slope))
-        options = _options(tape, d_tape)
-        size = sum((jnp.abs(way.weight).sum() for way in options.values()), jnp.float32(0))
-        total = size if pair is None else pair.total + size
-
-        def twin(pick: Key, before: Place | None, signed: Array, since: Array) -> tuple[Place, Any, Array, Array]:
-            choose, replace = jr.split(jr.fold_in(pick, time))
-            anew = jr.uniform(replace) * total < size
-            given, sign = _one_flip(options, choose, anew)
-            run = expected.bound(at)
-            signed, since = jnp.where(anew, sign, signed), jnp.where(anew, time, since)
-            if before is None:
-                return *first(run, key, (Forced(),), given)[:1], None, signed, since
-            start = jax.tree.map(lambda a, b: jnp.where(anew, a, b), here, before)
-            place, seen, _ = following(run, key, time, start, (Forced(),), given)
-            return place, seen, signed, since
-
-        if pair is None:
-            none = jnp.zeros(picks.shape[0])
-            places, seen, signed, since = jax.vmap(lambda p, s, t: twin(p, None, s, t))(picks, none, none)
-        else:
-            places, seen, signed, since = jax.vmap(twin)(picks, pair.twin, pair.signed, pair.since)
-        return _Pair(after, _zeros(after, d_after), places, total, signed, since), (row, d_row, seen)
-
-    start, _ = step(None, jnp.int32(0))
+    task = _Task(expected, shared, at, tangent, key)
     times = jnp.arange(1, shared.steps + 1, dtype=jnp.int32)
 
     def one(pair: _Pair, time: Array) -> tuple[_Pair, Any]:
-        pair, (row, d_row, seen) = step(pair, time)
-        return pair, (row, _zeros(row, d_row), seen)
+        return _stepped(task, pair, time, picks)
 
+    start, _ = _stepped(task, None, jnp.int32(0), picks)
     pair, (rows, d_rows, seen) = jax.lax.scan(one, start, times)
-
-    def loss(place: Place, rows: Any) -> Array:
-        return expected.terms(observed(shared, place, rows)).sum()
-
-    value, path = eqx.filter_jvp(loss, (pair.real, rows), (pair.tangent, d_rows))
+    value, path = eqx.filter_jvp(task.loss, (pair.real, rows), (pair.tangent, d_rows))
 
     def other(place: Place, mine: Any, since: Array) -> Array:
+        """A twin's rows count from its flip on; before, it was the run."""
         later = times >= since
         mixed = jax.tree.map(lambda a, b: jnp.where(later.reshape((-1,) + (1,) * (a.ndim - 1)), a, b), mine, rows)
-        return loss(place, mixed)
+        return task.loss(place, mixed)
 
     others = jax.vmap(other, in_axes=(0, 1, 0))(pair.twin, seen, pair.since)
     jumps = jnp.where(pair.total > 0, pair.total * pair.signed * (others - value), 0.0)
     return value, path + jumps.mean()
+
+
+def _stepped(task: _Task, pair: _Pair | None, time: Array, picks: Key) -> tuple[_Pair, Any]:
+    """Run and twins a step on: each twin goes on, or starts anew from the run with one of this step's flips.
+
+    A flip of this step is kept in proportion to its weight among all weights so far (a reservoir).
+    """
+    (after, row), (d_after, d_row), options = task.real(pair, time)
+    size = sum((jnp.abs(way.weight).sum() for way in options.values()), jnp.float32(0))
+    total = size if pair is None else pair.total + size
+
+    def twin(pick: Key, before: Place | None, signed: Array, since: Array) -> tuple[Place, Any, Array, Array]:
+        choose, replace = jr.split(jr.fold_in(pick, time))
+        anew = jr.uniform(replace) * total < size
+        given, sign = _one_flip(options, choose, anew)
+        real = None if pair is None else pair.real
+        start = None if real is None else jax.tree.map(lambda a, b: jnp.where(anew, a, b), real, before)
+        place, seen = task.twin(time, start, given)
+        return place, seen, jnp.where(anew, sign, signed), jnp.where(anew, time, since)
+
+    if pair is None:
+        none = jnp.zeros(picks.shape[0])
+        places, seen, signed, since = jax.vmap(lambda p, s, t: twin(p, None, s, t))(picks, none, none)
+    else:
+        places, seen, signed, since = jax.vmap(twin)(picks, pair.twin, pair.signed, pair.since)
+    tangent = _zeros(after, d_after)
+    return _Pair(after, tangent, places, total, signed, since), (row, _zeros(row, d_row), seen)
 
 
 def _zeros(value: Any, tangent: Any) -> Any:
