@@ -238,7 +238,15 @@ def _updated(optimiser: optax.GradientTransformation, gradient: Any, state: Any,
 
 
 def started(
-    task: Problem, key: Key, optimiser: optax.GradientTransformation, starts: int, budget: int, reserve: int, calls: int
+    task: Problem,
+    key: Key,
+    optimiser: optax.GradientTransformation,
+    *,
+    starts: int,
+    replicates: int,
+    budget: int,
+    reserve: int,
+    calls: int,
 ) -> Descent:
     """A descent at draws from the prior.
 
@@ -251,8 +259,8 @@ def started(
     needed = reserve + calls * max(_RUNG * starts * rungs, _ROUNDS)
     if budget < needed:
         raise MethodError(
-            f"a budget of {budget} calls is too small for {starts} starts of {task.space.size} parameters: give "
-            f"{needed}, or take fewer starts or replicates"
+            f"a budget of {budget} calls is too small for {starts} starts of {task.space.size} parameters with "
+            f"{replicates} replicates: give {needed}, or take fewer starts"
         )
     middle, spread = scales(task.space)
     real = np.asarray(task.space.to_real(task.space.sample(key, starts)), np.float64)

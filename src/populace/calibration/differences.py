@@ -63,7 +63,16 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
         if min(self.replicates, self.judged) < FEWEST or self.starts < 1 or not self.difference > 0:
             raise MethodError(f"take a start or more, {FEWEST} replicates or more, and a difference above 0")
         d = task.space.size
-        return started(task, key, self.optimiser, self.starts, budget, self._reserve(d), self._calls(d))
+        return started(
+            task,
+            key,
+            self.optimiser,
+            starts=self.starts,
+            replicates=self.replicates,
+            budget=budget,
+            reserve=self._reserve(d),
+            calls=self._calls(d),
+        )
 
     def _calls(self, d: int) -> int:
         """What a round of one start costs."""

@@ -70,10 +70,17 @@ class GradientDescent(Method[Problem, Track, Point]):
             raise MethodError(f"take a start or more, {FEWEST} replicates or more, and a difference above 0")
         d = task.space.size
         left = budget if self.estimator else budget - self._audit(task, *scales(task.space), key).calls()
-        return Track(
-            started(task, key, self.optimiser, self.starts, left, self._reserve(d), self._least(d)),
-            np.array(0 if self.estimator else -1),
+        descent = started(
+            task,
+            key,
+            self.optimiser,
+            starts=self.starts,
+            replicates=self.replicates,
+            budget=left,
+            reserve=self._reserve(d),
+            calls=self._least(d),
         )
+        return Track(descent, np.array(0 if self.estimator else -1))
 
     def _reserve(self, d: int) -> int:
         """What the judgement costs."""
