@@ -187,7 +187,7 @@ def epidemic(runs: int) -> list[dict[str, Any]]:
         found = np.asarray(jax.jit(lambda keys, f=slopes: jax.lax.map(f, keys, batch_size=8))(keys), np.float64)
         for column, readout in enumerate(EPIDEMIC):
             one = found[:, column % 2, column // 2]
-            numbers = {"share": one.mean(), "error": one.std() / np.sqrt(count), "spread": one.std()}
+            numbers = {"gradient": one.mean(), "error": one.std() / np.sqrt(count), "spread": one.std()}
             kind = {"distribution": "epidemic", "parameter": 0.05, "readout": readout, "relaxation": name}
             rows.append({**kind, **{key: float(number) for key, number in numbers.items()}})
     return rows
@@ -198,7 +198,8 @@ def table(title: str, rows: list[dict[str, Any]]) -> None:
     readouts = list(dict.fromkeys(row["readout"] for row in rows))
     lines: dict[tuple[float, str], dict[str, str]] = {}
     for row in rows:
-        cell = f"{row['share']:.3g} +- {row['error']:.2g} ({row['spread']:.2g})"
+        mean = row["share"] if "share" in row else row["gradient"]
+        cell = f"{mean:.3g} +- {row['error']:.2g} ({row['spread']:.2g})"
         lines.setdefault((row["parameter"], row["relaxation"]), {})[row["readout"]] = cell
     cells = [(f"{at:g}", name, *(line[each] for each in readouts)) for (at, name), line in lines.items()]
     show(f"{title} +- error (spread of a draw)", ("at", "relaxation", *readouts), cells)
