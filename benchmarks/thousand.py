@@ -124,7 +124,7 @@ def contest(*, quick: bool) -> dict[str, Any]:
         "differences": (pop.Differences(step=0.1, scale=unit), 4, (0.3,)),
     }
     runs = places * people * steps
-    budgets = {name: (6_000 if name == "pathwise" else 60_000) / (4 if quick else 1) for name in entrants}
+    budgets = {name: 1_500.0 if name == "pathwise" else 15_000.0 for name in entrants}
     best: dict[str, Path] = {}
     for name, (estimator, replicates, rates) in entrants.items():
         method = pop.GradientDescent(estimator, starts=1, replicates=replicates)
