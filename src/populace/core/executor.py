@@ -116,7 +116,7 @@ def chunk_size(function: Callable[[Any, Any], Any], shared: Any, one: Any, runs:
     machine's free ones.
     """
     each = _result_bytes(function, shared, one)
-    budget = memory if memory is not None else int(_free_memory() * _MEMORY_SHARE)
+    budget = memory if memory is not None else int(free_memory() * _MEMORY_SHARE)
     fits = max(1, int(budget // max(1, each)))
     devices = len(jax.local_devices())
     wanted = next(size for size in _SIZES if runs <= 8 * size or size == _SIZES[-1])
@@ -138,7 +138,8 @@ def _result_bytes(function: Callable[[Any, Any], Any], shared: Any, one: Any) ->
     return _known_bytes[mark]
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
+    """Bytes that the machine has free, or 2 GB where it does not say."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):

@@ -4,7 +4,6 @@ What a way needs is not guessed: each is compiled, and the compiler's own plan o
 """
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,6 +14,7 @@ from jaxtyping import Array
 
 from .._errors import GradientError
 from .._results import Cell, Result, Section, Table
+from ..core.executor import free_memory
 from ..core.plug import Plug
 from ..core.simulate import Recompute
 from .differences import Differences, count
@@ -93,7 +93,7 @@ def plan_gradient(
     **Raises:** `GradientError` when nothing fits, with what the least hungry way needs.
     """
     point = expected.at(at)
-    limit = int(_free() * _SHARE) if memory is None else memory
+    limit = int(free_memory() * _SHARE) if memory is None else memory
     size, steps = count(point), expected.simulation.steps
     root = max(2, math.isqrt(steps))
     ways = [
@@ -119,13 +119,6 @@ def _way(name: str, one: PerKey, expected: ExpectedLoss, at: dict[str, Array], c
     if plan is None:
         raise GradientError("this device does not say what memory a gradient takes: choose `recompute` yourself")
     return Way(name, one, int(plan.temp_size_in_bytes + plan.output_size_in_bytes), cost)
-
-
-def _free() -> int:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return 2**31
 
 
 def _fits(way: Way, memory: int) -> str:
