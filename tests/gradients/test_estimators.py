@@ -14,7 +14,9 @@ UNBIASED = {
     "score": (pop.Score(), 16_000),
     "score, learned baseline": (pop.Score(pop.Learned(), group=32), 16_000),
     "twin": (pop.Twin(), 6_000),
-    "twin, candidates": (pop.Twin(candidates=3), 4_000),
+    "twin, candidates": (pop.Twin(candidates=3, importance=1.0), 4_000),
+    "shared twin": (pop.SharedTwin(), 24_000),
+    "shared twin, candidates": (pop.SharedTwin(candidates=2, importance=1.0), 24_000),
     "guided": (pop.Guided(step=0.1), 16_000),
 }
 Z = 4.0
@@ -45,7 +47,7 @@ def agrees(found: pop.Gradient, exact, *, power: float):
         assert (found.error[name] < power * (1 + np.abs(slope))).all(), name
 
 
-@pytest.mark.parametrize("name", [name for name in UNBIASED if name != "twin, candidates"])
+@pytest.mark.parametrize("name", [name for name in UNBIASED if "candidates" not in name])
 def test_every_kind_of_draw(name):
     estimator, keys = UNBIASED[name]
     at = {k: np.asarray(v, np.float64) for k, v in AT.items()}
@@ -68,7 +70,7 @@ def test_an_outbreak_with_masks_and_continuous_noise(name):
     agrees(found, exact, power=0.12)
 
 
-@pytest.mark.parametrize("name", ["score", "twin"])
+@pytest.mark.parametrize("name", ["score", "twin", "shared twin"])
 def test_a_walk_that_feeds_back(name):
     estimator, keys = UNBIASED[name]
     loss = pop.ExpectedLoss(pop.Simulation(Walk(p=3.0), 12), lambda seen: seen["total"] ** 2)

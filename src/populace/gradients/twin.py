@@ -2,16 +2,13 @@
 
 Every draw that a parameter moves could have come out otherwise, at a rate (see `flips.py`); the derivative of an
 expected loss is the mean of the sum over all of them of weight times (loss with the flip - loss without). One flip is
-kept a run, in proportion to its weight (a reservoir over sites, agents and steps), and stands for all. Continuous
-numbers carry their ordinary derivative beside it.
+kept a run (see `twins.py`), and stands for all. Continuous numbers carry their ordinary derivative beside it.
 
 Gaurav Arya, Moritz Schauer, Frank Schaefer and Christopher Rackauckas (2022), NeurIPS 35 (stochastic triples);
 smoothed perturbation analysis: Wei-Bo Gong and Yu-Chi Ho (1987), IEEE Transactions on Automatic Control 32.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -22,42 +19,41 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from .._types import Key
-from ..core.distributions import Mechanism
-from ..core.ensemble import OneRun
-from ..core.plug import Forced, Plug, Proceed
-from ..core.site import Site
 from .estimator import PerKey
 from .flips import Flips, flips
 from .loss import ExpectedLoss
-from .score import DISCRETE
-from .walk import Place, first, following, observed
+from .one_flip import Noted
+from .twins import Course, Twins, ahead
+from .walk import Place, first, following
 
 _TAG = 0x7717
 _AT_ONCE = 8
 
 
 class Twin(PerKey):
-    """The twin, one a parameter and candidate.
+    """The twin, one a parameter and candidate: flips are kept in proportion to their own weights.
 
     Unbiased for models whose jumps are all chance events of the discrete kinds, with continuous draws and states
     besides as long as no jump hangs on a continuous number that a parameter moves (the lint of `pop.sites` names
     such places). At a `decide` site the rule's own draws are flipped; a policy's are not.
 
-    **Arguments:** `candidates`: flips followed a run and parameter; the mean over them is taken.
+    **Arguments:** `candidates`: flips followed a run and parameter; the mean over them is taken; `importance`: flips
+    are preferred by the number of rows that they can still change, to this power (0: by their weights alone).
     """
 
     unbiased: ClassVar[bool] = True
     differentiates: ClassVar[bool] = True
     candidates: int = eqx.field(static=True, default=1)
+    importance: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.0)
 
     def one(self, expected: ExpectedLoss, at: dict[str, Array], key: Key) -> tuple[Array, dict[str, Array]]:
         flat, unravel = ravel_pytree(at)
-        shared = expected.simulation.one()
+        matters = ahead(expected, self.importance)
 
         def along(i: Array) -> tuple[Array, Array]:
             tangent = unravel((jnp.arange(flat.size) == i).astype(jnp.float32))
             picks = jr.split(jr.fold_in(jr.fold_in(key, _TAG), i), self.candidates)
-            return _derivative(expected, shared, at, tangent, key, picks)
+            return _derivative(Course(expected, at, key, picks), tangent, matters)
 
         values, slopes = jax.lax.map(along, jnp.arange(flat.size), batch_size=min(_AT_ONCE, flat.size))
         return values[0], unravel(slopes)
@@ -70,124 +66,48 @@ class Twin(PerKey):
         return "Twin" if self.candidates == 1 else f"Twin({self.candidates} candidates)"
 
 
-class _Noted(Plug):
-    """Puts every discrete draw on the tape: value, mask, and the mechanism with a number an agent."""
-
-    def sites(self) -> tuple[str, ...]:
-        return ()
-
-    def around(self, site: Site, proceed: Proceed) -> Any:
-        value = proceed(site)
-        if isinstance(site.mechanism, DISCRETE):
-            wide = jax.tree.map(lambda leaf: _spread(site.mechanism, leaf, site.shape), site.mechanism)
-            site.emit({"value": value, "where": site.mask(), "mechanism": wide})
-        return value
-
-
-def _spread(mechanism: Mechanism, leaf: Array, shape: tuple[int, ...]) -> Array:
-    own = leaf.shape[len(mechanism.batch) :] if leaf.ndim > len(mechanism.batch) else ()
-    return jnp.broadcast_to(leaf, (*shape, *own))
-
-
 class _Pair(eqx.Module):
-    """The run, its tangent, and its twins (candidates on the leading axis)."""
+    """The run, its tangent, and its twins."""
 
     real: Place
     tangent: Any
-    twin: Place
-    total: Float[Array, ""]
-    signed: Float[Array, " candidates"]
-    since: Float[Array, " candidates"]
+    twins: Twins
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What a derivative is taken of, and along what."""
-
-    expected: ExpectedLoss
-    shared: OneRun
-    at: dict[str, Array]
-    tangent: dict[str, Array]
-    key: Key
-
-    def real(self, pair: _Pair | None, time: Array) -> tuple[tuple[Place, Any], tuple[Any, Any], dict[str, Flips]]:
-        """The run's next place and row, their tangents, and every way to flip a draw on the way there."""
-        here, slope = (None, None) if pair is None else (pair.real, pair.tangent)
-
-        def recorded(values: Any, place: Place | None) -> tuple[tuple[Place, Any], dict[str, Any]]:
-            run = self.expected.bound(values)
-            if place is None:
-                after, tape = first(run, self.key, (_Noted(),), {})
-                return (after, None), tape
-            after, row, tape = following(run, self.key, time, place, (_Noted(),), {})
-            return (after, row), tape
-
-        (now, tape), (d_now, d_tape) = eqx.filter_jvp(recorded, (self.at, here), (self.tangent, slope))
-        return now, d_now, _options(tape, d_tape)
-
-    def twin(self, time: Array, start: Place | None, given: dict[str, Any]) -> tuple[Place, Any]:
-        """A twin's next place and row, with what is forced of its draws."""
-        run = self.expected.bound(self.at)
-        if start is None:
-            return first(run, self.key, (Forced(),), given)[0], None
-        place, row, _ = following(run, self.key, time, start, (Forced(),), given)
-        return place, row
-
-    def loss(self, place: Place, rows: Any) -> Array:
-        """The loss of a whole run."""
-        return self.expected.terms(observed(self.shared, place, rows)).sum()
-
-
-def _derivative(
-    expected: ExpectedLoss, shared: OneRun, at: dict[str, Array], tangent: dict[str, Array], key: Key, picks: Key
-) -> tuple[Array, Array]:
+def _derivative(course: Course, tangent: dict[str, Array], matters: Array) -> tuple[Array, Array]:
     """Loss, and derivative of the expected loss along `tangent`, from one run and its twins."""
-    task = _Task(expected, shared, at, tangent, key)
-    times = jnp.arange(1, shared.steps + 1, dtype=jnp.int32)
 
     def one(pair: _Pair, time: Array) -> tuple[_Pair, Any]:
-        return _stepped(task, pair, time, picks)
+        return _stepped(course, tangent, pair, time, matters[time])
 
-    start, _ = _stepped(task, None, jnp.int32(0), picks)
+    start, _ = _stepped(course, tangent, None, jnp.int32(0), matters[0])
+    times = jnp.arange(1, course.expected.simulation.steps + 1, dtype=jnp.int32)
     pair, (rows, d_rows, seen) = jax.lax.scan(one, start, times)
-    value, path = eqx.filter_jvp(task.loss, (pair.real, rows), (pair.tangent, d_rows))
-
-    def other(place: Place, mine: Any, since: Array) -> Array:
-        """A twin's rows count from its flip on; before, it was the run."""
-        later = times >= since
-        mixed = jax.tree.map(lambda a, b: jnp.where(later.reshape((-1,) + (1,) * (a.ndim - 1)), a, b), mine, rows)
-        return task.loss(place, mixed)
-
-    others = jax.vmap(other, in_axes=(0, 1, 0))(pair.twin, seen, pair.since)
-    jumps = jnp.where(pair.total > 0, pair.total * pair.signed * (others - value), 0.0)
-    return value, path + jumps.mean()
+    value, path = eqx.filter_jvp(course.loss, (pair.real, rows), (pair.tangent, d_rows))
+    return value, path + (pair.twins.worth * course.gaps(pair.twins, seen, rows, value)).mean()
 
 
-def _stepped(task: _Task, pair: _Pair | None, time: Array, picks: Key) -> tuple[_Pair, Any]:
-    """Run and twins a step on: each twin goes on, or starts anew from the run with one of this step's flips.
+def _stepped(
+    course: Course, tangent: dict[str, Array], pair: _Pair | None, time: Array, matters: Array
+) -> tuple[_Pair, Any]:
+    """Run, tangent and twins a step on; the rows of each."""
+    here, slope = (None, None) if pair is None else (pair.real, pair.tangent)
 
-    A flip of this step is kept in proportion to its weight among all weights so far (a reservoir).
-    """
-    (after, row), (d_after, d_row), options = task.real(pair, time)
-    size = sum((jnp.abs(way.weight).sum() for way in options.values()), jnp.float32(0))
-    total = size if pair is None else pair.total + size
+    def recorded(values: Any, place: Place | None) -> tuple[tuple[Place, Any], dict[str, Any]]:
+        run = course.expected.bound(values)
+        if place is None:
+            after, tape = first(run, course.key, (Noted(),), {})
+            return (after, None), tape
+        after, row, tape = following(run, course.key, time, place, (Noted(),), {})
+        return (after, row), tape
 
-    def twin(pick: Key, before: Place | None, signed: Array, since: Array) -> tuple[Place, Any, Array, Array]:
-        choose, replace = jr.split(jr.fold_in(pick, time))
-        anew = jr.uniform(replace) * total < size
-        given, sign = _one_flip(options, choose, anew)
-        real = None if pair is None else pair.real
-        start = None if real is None else jax.tree.map(lambda a, b: jnp.where(anew, a, b), real, before)
-        place, seen = task.twin(time, start, given)
-        return place, seen, jnp.where(anew, sign, signed), jnp.where(anew, time, since)
-
-    if pair is None:
-        none = jnp.zeros(picks.shape[0])
-        places, seen, signed, since = jax.vmap(lambda p, s, t: twin(p, None, s, t))(picks, none, none)
-    else:
-        places, seen, signed, since = jax.vmap(twin)(picks, pair.twin, pair.signed, pair.since)
-    tangent = _zeros(after, d_after)
-    return _Pair(after, tangent, places, total, signed, since), (row, _zeros(row, d_row), seen)
+    (now, tape), (change, d_tape) = eqx.filter_jvp(recorded, (course.at, here), (tangent, slope))
+    (after, row), (d_after, d_row) = now, change
+    options = _options(tape, d_tape)
+    sizes = {path: Flips(matters * ways.weight, ways.value) for path, ways in options.items()}
+    worth = {path: jnp.sign(ways.weight) / matters for path, ways in options.items()}
+    twins, seen = course.stepped(time, here, None if pair is None else pair.twins, sizes, worth)
+    return _Pair(after, _zeros(after, d_after), twins), (row, _zeros(row, d_row), seen)
 
 
 def _zeros(value: Any, tangent: Any) -> Any:
@@ -211,44 +131,3 @@ def _options(tape: dict[str, Any], change: dict[str, Any]) -> dict[str, Flips]:
             if ways is not None:
                 found[path] = ways
     return found
-
-
-def _one_flip(options: dict[str, Flips], key: Key, wanted: Array) -> tuple[dict[str, Any], Array]:
-    """What to force for one flip among all, if `wanted`, and the sign of its weight.
-
-    The site first, then way and agent: a float32 cumulative sum over millions of numbers would be coarse.
-    """
-    if not options:
-        return {}, jnp.float32(0)
-    which, where = jr.split(key)
-    sizes = jnp.stack([jnp.abs(ways.weight).sum() for ways in options.values()])
-    site = picked(sizes, jr.uniform(which, (2,)))
-    given, sign = {}, jnp.float32(0)
-    for number, (path, ways) in enumerate(options.items()):
-        here = wanted & (site == number)
-        at = picked(jnp.abs(ways.weight).reshape(-1), jr.uniform(jr.fold_in(where, number), (2,)))
-        shape = ways.weight.shape[1:]
-        agents = math.prod(shape)
-        mask = (jnp.arange(agents) == at % agents).reshape(shape) & here
-        given[path] = {"mask": mask, "value": ways.value(at // agents)}
-        sign = jnp.where(here, jnp.sign(ways.weight.reshape(-1)[at]), sign)
-    return given, sign
-
-
-_COLUMNS = 1024
-
-
-def picked(weights: Float[Array, " n"], uniform: Float[Array, " two"]) -> Array:
-    """An index drawn in proportion to `weights`, by rows of a thousand and then within the row."""
-    rows = -(-weights.size // _COLUMNS)
-    if rows == 1:
-        return _inverted(weights, uniform[0])
-    table = jnp.pad(weights, (0, rows * _COLUMNS - weights.size)).reshape(rows, _COLUMNS)
-    row = _inverted(table.sum(1), uniform[0])
-    return row * _COLUMNS + _inverted(table[row], uniform[1])
-
-
-def _inverted(weights: Float[Array, " n"], uniform: Array) -> Array:
-    up_to = jnp.cumsum(weights)
-    found = jnp.searchsorted(up_to, uniform * up_to[-1], side="right")
-    return jnp.minimum(found, weights.size - 1).astype(jnp.int32)
