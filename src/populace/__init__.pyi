@@ -117,6 +117,7 @@ from populace.gradients.relaxation import RelaxedAt as RelaxedAt
 from populace.gradients.score import Learned as Learned
 from populace.gradients.score import LeaveOneOut as LeaveOneOut
 from populace.gradients.score import Score as Score
+from populace.gradients.shared_twin import SharedTwin as SharedTwin
 from populace.gradients.smoothed import Smoothed as Smoothed
 from populace.gradients.soft_match import AttentionMatch as AttentionMatch
 from populace.gradients.soft_match import SoftMatch as SoftMatch

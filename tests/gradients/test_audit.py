@@ -98,6 +98,45 @@ def test_too_few_keys_are_no_verdict():
     assert found.verdicts["Score(LeaveOneOut)"].code is pop.Code.TOO_NOISY
 
 
+class Many(pop.Model):
+    """A coin a place, for eighty places."""
+
+    p: Float[Array, " places"] = pop.parameter(domain=pop.unit)
+
+    def init(self, draw: pop.Draw) -> Array:
+        return jnp.zeros(self.p.size)
+
+    def step(self, draw: pop.Draw, state: Array) -> Array:
+        return draw.bernoulli("coin", self.p)
+
+    def observe(self, state: Array) -> dict[str, Array]:
+        return {"heads": state}
+
+
+@pytest.mark.parametrize(("power", "factor", "code"), [(1, 1.0, pop.Code.BELIEVE), (2, 2.0, pop.Code.DIRECTION_ONLY)])
+def test_many_parameters_are_looked_at_along_the_gradient_itself(power, factor, code):
+    """Heads are 0 or 1, so their squares are themselves: straight-through makes 2 p of a derivative of 1."""
+    p, size = 0.6, np.linspace(1.0, 2.0, 80)
+    found = audited(
+        Many(p=np.full(80, p)),
+        lambda seen: (jnp.asarray(size) * seen["heads"] ** power).sum(),
+        pop.Pathwise(),
+        pop.RandomDirections(),
+        keys=1_000,
+    )
+    (case,) = found.cases
+    assert case.compared.names[0] == "along Pathwise(StraightThrough)" and case.truth.exists.all()
+    # The guide points along size * p; one unit of it moves each parameter by `reach` / norm of its share.
+    share = size / np.linalg.norm(size)
+    exact = p * (size @ share) * case.compared.reach[0]
+    assert abs(case.truth.value[0] - exact) < 4 * case.truth.error[0] < 0.05 * exact
+    verdict = found.verdicts["Pathwise(StraightThrough)"]
+    factor_found = case.samples("Pathwise(StraightThrough)")[:, 0].mean() / case.truth.value[0]
+    bias = factor if power == 1 else factor * p
+    assert factor_found == pytest.approx(bias, rel=0.05) and verdict.code is code
+    assert case.tried["RandomDirections"].judged.work > 1_000  # of whole gradients: its spread grows with their number
+
+
 def problem(steps: int) -> pop.Problem:
     model = Outbreak(30, beta=0.8, gamma=0.3, noise=0.5)
     data = {"ill": np.asarray(pop.simulate(model, jr.key(1), steps).observations["ill"])}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -12,9 +11,10 @@ from .._results import Code
 from .._types import Key
 from ..core.executor import Ticker
 from ..core.rounds import Ask
-from ..gradients.audit import audit_cases
+from ..gradients.audit import Effort, audit_cases
 from ..gradients.cases import Case, weighed
 from ..gradients.differences import Differences, RandomDirections
+from ..gradients.directions import RANDOM, guiding_runs
 from ..gradients.estimator import Estimator
 from ..gradients.loss import ExpectedLoss
 from ..gradients.pathwise import Pathwise
@@ -26,9 +26,8 @@ from ..problem.problem import Problem
 from .gradients_asked import Unscaled, native
 
 _STEP = 0.1
-_DIRECTIONS = 4
-"""Of many parameters, along how many directions an audit looks."""
 _FEW = 8
+"""Parameters up to which an audit looks at one after another."""
 _SECOND = 4
 
 
@@ -52,7 +51,7 @@ def candidates(d: int) -> tuple[Estimator, ...]:
 class AskAudit(Ask):
     """Ask for an audit of the candidates at points `v` (s, d).
 
-    With many parameters it looks along a few random directions of them.
+    With many parameters it looks along their pathwise gradients and random directions (see `gradients/directions.py`).
     """
 
     v: Float[Array, "points d"]
@@ -62,46 +61,27 @@ class AskAudit(Ask):
 
     def calls(self) -> int:
         d = self.v.shape[1]
-        looked = d if d <= _FEW else _DIRECTIONS
-        each = sum(one.runs({"v": jnp.zeros(looked)}) for one in candidates(d))
+        own, at = candidates(d), {"v": jnp.zeros(d)}
+        guiding = 0.0 if d <= _FEW else guiding_runs(own, at)
+        looked = d if d <= _FEW else RANDOM + len(own)
         truths = 2.0 * RUNGS * looked + 4.0 * _SECOND + 1.0
-        return int(np.ceil(self.v.shape[0] * self.keys * (each + truths)))
+        each = sum(one.runs(at) for one in own)
+        return int(np.ceil(self.v.shape[0] * self.keys * (each + truths + guiding)))
 
     def answer(self, task: Problem, ticker: Ticker) -> Choice:
         cases = [self._case(task, i) for i in range(self.v.shape[0])]
         own = candidates(self.v.shape[1])
-        audit = audit_cases(cases, own, self.key, keys=self.keys, step=_STEP, ticker=Ticker(None, "", 1))
+        audit = audit_cases(cases, own, self.key, Effort(self.keys, _STEP, _FEW, timed=False), Ticker(None, "", 1))
         ticker.advance(self.calls())
         verdicts = list(audit.verdicts.values())
-        believed = [i for i, verdict in enumerate(verdicts) if verdict.code is Code.BELIEVE]
-        steering = [i for i, one in enumerate(own) if one.differentiates]
-        directed = [i for i in steering if verdicts[i].code is Code.DIRECTION_ONLY]
-        if audit.recommended is not None and believed:
-            index = list(audit.verdicts).index(audit.recommended)
-        elif directed:
+        directed = [i for i, one in enumerate(own) if one.differentiates and verdicts[i].code is Code.DIRECTION_ONLY]
+        believed = any(verdict.code is Code.BELIEVE for verdict in verdicts)
+        if directed and not (believed and audit.recommended):
             index = min(directed, key=lambda i: verdicts[i].numbers["bias"])
         else:
-            index = 0
+            index = 0 if audit.recommended is None else list(audit.verdicts).index(audit.recommended)
         return Choice(index, verdicts[index].sentence)
 
     def _case(self, task: Problem, i: int) -> Case:
-        point = self.through({"v": self.v[i]})
-        loss = weighed(task, point, jr.fold_in(self.key, i), self.keys)
-        d = self.v.shape[1]
-        if d <= _FEW:
-            expected = ExpectedLoss(native(task), loss, self.through)
-            return Case(f"point {i + 1}", expected, {"v": self.v[i]})
-        signs = jr.rademacher(jr.fold_in(self.key, 0xD1), (_DIRECTIONS, d), jnp.float32)
-        along = Along(self.v[i], signs / jnp.sqrt(jnp.float32(d)), self.through)
-        return Case(f"point {i + 1}", ExpectedLoss(native(task), loss, along), {"v": jnp.zeros(_DIRECTIONS)})
-
-
-class Along(eqx.Module):
-    """Directions (directions, d) from a point `start` (d,), in the prior's spreads: `{"v": (directions,)}`."""
-
-    start: Float[Array, " d"]
-    directions: Float[Array, "directions d"]
-    through: Unscaled
-
-    def __call__(self, at: dict[str, Array]) -> dict[str, Array]:
-        return self.through({"v": self.start + at["v"] @ self.directions})
+        loss = weighed(task, self.through({"v": self.v[i]}), jr.fold_in(self.key, i), self.keys)
+        return Case(f"point {i + 1}", ExpectedLoss(native(task), loss, self.through), {"v": self.v[i]})

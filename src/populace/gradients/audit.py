@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -12,43 +12,42 @@ from jaxtyping import Array
 from rich.progress import Progress
 
 from .._errors import GradientError
-from .._results import Cell, Code, Figure, IntervalPanel, Result, Section, Table, Verdict
+from .._results import Code, Figure, Result, Section, Verdict
 from .._types import Key
 from ..core import executor
 from ..core.progress import display
 from ..problem.problem import Problem
+from .audited import Audited, Tried
 from .cases import Case, cases_of
-from .differences import Differences, RandomDirections
-from .estimator import Estimator, Gradient, PerKey, differentiate
-from .judge import Judged, judged, overall
+from .differences import Differences, RandomDirections, count
+from .directions import along_guides, one_by_one
+from .estimator import Estimator, PerKey, differentiate
+from .judge import judged, overall
 from .loss import ExpectedLoss
 from .pathwise import Pathwise
 from .score import Learned, Score
-from .truth import Truth, flat, fresh, labels, measured
+from .shared_twin import SharedTwin
+from .smoothed import Smoothed
+from .truth import flat, fresh, measured
 from .twin import Twin
 
-MOST_PARAMETERS = 64
-"""Numbers that an audit can differentiate by, one by one."""
+ONE_BY_ONE = 64
+"""Numbers that an audit differentiates by one by one; of more it looks along a few directions."""
+_TIMINGS = 3
 
 
+@final
 @dataclass(frozen=True)
-class Tried:
-    """One estimator on one case: what it found, its cost a key in forward runs, and what that is worth."""
+class Effort:
+    """How hard an audit looks: `keys` an estimator; `step`, the ladder's widest, as a share of each parameter (of a
+    direction: of each that it moves); `one_by_one`, the most numbers to differentiate by one by one; `timed`: whether
+    costs are measured processor time (else the nominal runs, the same on every machine).
+    """
 
-    found: Gradient
-    cost: float
-    judged: Judged
-
-
-@dataclass(frozen=True)
-class Audited:
-    """One case: the truth by differences, the score function's (`second`, an independent one), and all estimators."""
-
-    case: Case
-    truth: Truth
-    second: Gradient
-    agreement: float
-    tried: dict[str, Tried]
+    keys: int
+    step: float
+    one_by_one: int
+    timed: bool
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,15 @@ class GradientAudit(Result):
             f"and these with the score function, at {len(self.cases)} combinations of point and horizon.",
             "There is nothing to recommend." if self.recommended is None else f"Recommended here: {self.recommended}.",
         )
-        figure = Figure("gradients", _CAPTION, tuple(panel for one in self.cases for panel in _panels(one)))
-        tables = tuple(_table(one) for one in self.cases)
+        figure = Figure("gradients", _CAPTION, tuple(panel for one in self.cases for panel in one.panels()))
+        tables = tuple(one.table() for one in self.cases)
         return (Section("Gradient audit", text, tuple(self.verdicts.values()), (figure,), tables),)
 
     def record(self) -> dict[str, Any]:
         return {
             "recommended": self.recommended,
             "verdicts": {name: verdict.record() for name, verdict in self.verdicts.items()},
-            "cases": [_recorded(one) for one in self.cases],
+            "cases": [one.record() for one in self.cases],
         }
 
 
@@ -122,69 +121,64 @@ def audit_gradient(
     - `keys`: runs of each estimator; the truth takes 8 a parameter of them.
     - `step`: the ladder's widest, as a share of each parameter.
 
+    With more than 64 numbers to differentiate by, the truth is measured along the pathwise gradients among the
+    estimators and two random directions, and the verdicts are on these.
+
     **Returns:** a `GradientAudit`.
 
-    **Raises:** `GradientError` for a model that is no native one, or too many parameters to differentiate one by one.
+    **Raises:** `GradientError` for a model that is no native one.
     """
-    chosen = {one.name: one for one in (default_estimators() if estimators is None else estimators)}
     with display(progress) as shown:
         cases = cases_of(what, key, at, horizons, keys)
-        ticker = executor.Ticker(shown, "gradient audit", len(cases) * (len(chosen) + 2))
-        return audit_cases(cases, tuple(chosen.values()), key, keys=keys, step=step, ticker=ticker)
+        tried = default_estimators(count(cases[0].at)) if estimators is None else tuple(estimators)
+        ticker = executor.Ticker(shown, "gradient audit", len(cases) * (len(tried) + 2))
+        return audit_cases(cases, tried, key, Effort(keys, step, ONE_BY_ONE, timed=True), ticker)
 
 
 def audit_cases(
-    cases: Sequence[Case],
-    estimators: Sequence[Estimator],
-    key: Key,
-    *,
-    keys: int,
-    step: float,
-    ticker: executor.Ticker,
+    cases: Sequence[Case], estimators: Sequence[Estimator], key: Key, effort: Effort, ticker: executor.Ticker
 ) -> GradientAudit:
     """The audit of losses at points that were chosen already; see `audit_gradient`."""
     chosen = {one.name: one for one in estimators}
-    done = [_one_case(case, chosen, fresh(key, number), keys, step, ticker) for number, case in enumerate(cases)]
+    done = [_one_case(case, chosen, fresh(key, number), effort, ticker) for number, case in enumerate(cases)]
     verdicts = {name: overall(name, [one.tried[name].judged for one in done]) for name in chosen}
     return GradientAudit(_recommended(verdicts, chosen, done), verdicts, tuple(done), chosen)
 
 
-def default_estimators() -> tuple[Estimator, ...]:
-    """What an audit tries when it is not told."""
+def default_estimators(numbers: int) -> tuple[Estimator, ...]:
+    """What an audit tries when it is not told, for so many parameters."""
+    if numbers > ONE_BY_ONE:
+        return (RandomDirections(), Pathwise(), Pathwise((Smoothed(),)), Score(), SharedTwin())
     return (Differences(), RandomDirections(), Pathwise(), Score(), Score(Learned()), Twin())
 
 
 def _one_case(
-    case: Case, chosen: Mapping[str, Estimator], key: Key, keys: int, step: float, ticker: executor.Ticker
+    case: Case, chosen: Mapping[str, Estimator], key: Key, effort: Effort, ticker: executor.Ticker
 ) -> Audited:
-    size = len(labels(case.at))
-    if size > MOST_PARAMETERS:
-        raise GradientError(
-            f"an audit differentiates by one number after another: {size} are too many; audit {MOST_PARAMETERS} of "
-            "them (at={...} with the parameters to differentiate by)"
-        )
     own = case.expected.through is None  # what goes through a change of scale is measured in its units
     scale = {k: jnp.where(own & (v != 0), jnp.abs(v), 1.0) for k, v in case.at.items()}
-    truth = measured(case.expected, case.at, fresh(key, 0), keys=keys, step=step, scale=scale)
+    keys, few = effort.keys, count(case.at) <= effort.one_by_one
+    compared = one_by_one(case, scale)
+    if not few:
+        compared = along_guides(case, scale, list(chosen.values()), fresh(key, len(chosen) + 3), keys)
+    truth = measured(compared.expected, compared.at, fresh(key, 0), keys=keys, step=effort.step, scale=compared.scale)
     ticker.advance(1)
-    second = differentiate(case.expected, Score(Learned()), fresh(key, 1), at=case.at, keys=4 * keys, progress=False)
+    second = differentiate(
+        compared.expected, Score(Learned()), fresh(key, 1), at=compared.at, keys=4 * keys, progress=False
+    )
     ticker.advance(1)
-    unit = flat({k: np.asarray(v)[None] for k, v in scale.items()})[0]
-    plain = _seconds(case, _Plain(), fresh(key, 2), keys)
+    plain = _seconds(case, _Plain(), fresh(key, 2), keys) if effort.timed else 0.0
     tried = {}
     for number, (name, estimator) in enumerate(chosen.items()):
-        own = fresh(key, 3 + number)
-        found = differentiate(case.expected, estimator, own, at=case.at, keys=keys, progress=False)
+        own_key = fresh(key, 3 + number)
+        found = differentiate(case.expected, estimator, own_key, at=case.at, keys=keys, progress=False)
         cost = estimator.runs(case.at)
-        if estimator.differentiates:
-            cost = max(1.0, _seconds(case, estimator, own, keys) / plain)
-        tried[name] = Tried(found, cost, _judge(truth, estimator, found, unit, case, cost))
+        if estimator.differentiates and effort.timed:
+            cost = max(1.0, _seconds(case, estimator, own_key, keys) / plain)
+        worth = judged(truth, flat(found.samples), compared, cost, unbiased=estimator.unbiased)
+        tried[name] = Tried(found, cost, worth)
         ticker.advance(1)
-    return Audited(case, truth, second, _agreement(truth, second), tried)
-
-
-def _judge(truth: Truth, one: Estimator, found: Gradient, unit: np.ndarray, case: Case, cost: float) -> Judged:
-    return judged(truth, flat(found.samples), unit, labels(case.at), cost, unbiased=one.unbiased)
+    return Audited(case, compared, truth, second, tried)
 
 
 class _Plain(PerKey):
@@ -201,22 +195,14 @@ class _Plain(PerKey):
 
 
 def _seconds(case: Case, estimator: Estimator, key: Key, keys: int) -> float:
-    """Processor seconds of one key, compiled before; the least of three."""
+    """Processor seconds of one key, compiled before; the least of several."""
     differentiate(case.expected, estimator, key, at=case.at, keys=keys, progress=False)
     spent = []
-    for _ in range(3):
+    for _ in range(_TIMINGS):
         start = time.process_time()
         differentiate(case.expected, estimator, key, at=case.at, keys=keys, progress=False)
         spent.append(time.process_time() - start)
     return min(spent) / keys
-
-
-def _agreement(truth: Truth, second: Gradient) -> float:
-    """By how many standard errors the two truths differ, at most."""
-    samples = flat(second.samples)
-    mean, error = samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples))
-    gap = np.abs(mean - truth.value) / np.maximum(np.hypot(error, truth.error), 1e-30)
-    return float(gap[truth.exists].max(initial=0.0))
 
 
 _USABLE = {Code.BELIEVE}
@@ -236,71 +222,3 @@ def _recommended(
         return float(np.mean([np.log(one.tried[name].judged.work) for one in done]))
 
     return min(usable, key=work)
-
-
-def _table(one: Audited) -> Table:
-    names = labels(one.case.at)
-    rows: list[tuple[Cell, ...]] = []
-    truth = tuple(f"{v:.3g} ({e:.1g})" if ok else "none" for v, e, ok in zip(*_triple(one.truth), strict=True))
-    rows.append(("differences on a ladder (truth)", *truth, None, None, ""))
-    second = flat(one.second.samples)
-    means = (second.mean(0), second.std(0, ddof=1) / np.sqrt(len(second)))
-    rows.append(("score (second truth)", *_shown(*means), None, None, f"{one.agreement:.1f} errors apart"))
-    for name, tried in one.tried.items():
-        samples = flat(tried.found.samples)
-        values = (samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples)))
-        rows.append((name, *_shown(*values), tried.cost, tried.judged.work, tried.judged.code.value))
-    columns = ("estimator", *(f"d / d {name}" for name in names), "cost a key", "work", "verdict")
-    note = "Standard errors in brackets. Cost: forward runs. Work: forward runs for a relative error of 10 %."
-    return Table(one.case.title, columns, tuple(rows), note)
-
-
-def _triple(truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return truth.value, truth.error, truth.exists
-
-
-def _shown(means: np.ndarray, errors: np.ndarray) -> tuple[str, ...]:
-    return tuple(f"{m:.3g} ({e:.1g})" for m, e in zip(means, errors, strict=True))
-
-
-def _panels(one: Audited) -> list[IntervalPanel]:
-    panels = []
-    for i, label in enumerate(labels(one.case.at)[:6]):
-        samples = {name: flat(tried.found.samples)[:, i] for name, tried in one.tried.items()}
-        centre = np.array([s.mean() for s in samples.values()])
-        half = np.array([2.0 * s.std(ddof=1) / np.sqrt(s.size) for s in samples.values()])
-        doubted = tuple(tried.judged.code is not Code.BELIEVE for tried in one.tried.values())
-        panels.append(
-            IntervalPanel(
-                f"{one.case.title}, {label}",
-                f"d loss / d {label}",
-                tuple(samples),
-                centre,
-                centre - half,
-                centre + half,
-                doubted,
-                float(one.truth.value[i]) if one.truth.exists[i] else None,
-            )
-        )
-    return panels
-
-
-def _recorded(one: Audited) -> dict[str, Any]:
-    return {
-        "case": one.case.title,
-        "truth": one.truth.value.tolist(),
-        "truth_error": one.truth.error.tolist(),
-        "exists": one.truth.exists.tolist(),
-        "agreement": one.agreement,
-        "estimators": {
-            name: {
-                "mean": flat(tried.found.samples).mean(0).tolist(),
-                "spread": flat(tried.found.samples).std(0, ddof=1).tolist(),
-                "z": tried.judged.z.tolist(),
-                "cost": tried.cost,
-                "work": tried.judged.work,
-                "class": tried.judged.code.value,
-            }
-            for name, tried in one.tried.items()
-        },
-    }

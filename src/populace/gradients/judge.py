@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 
 from .._results import Code, Verdict
+from .directions import Compared
 from .truth import Truth
 
 _APART = 4.0
@@ -35,23 +36,21 @@ class Judged:
     work: float
 
 
-def judged(
-    truth: Truth, samples: np.ndarray, unit: np.ndarray, names: Sequence[str], cost: float, *, unbiased: bool
-) -> Judged:
-    """Compare estimates (keys, p) with the truth.
+def judged(truth: Truth, gradients: np.ndarray, compared: Compared, cost: float, *, unbiased: bool) -> Judged:
+    """Compare estimates of the whole gradient (keys, d) with the truth (k,) about what is compared of it.
 
-    **Arguments:** `unit` (p,): what each parameter is measured in (its size); `cost`: forward runs a key; `unbiased`:
-    whether theory says so. Of an estimator that is not, it takes evidence to believe it: not to be seen to be off is
-    not enough where the errors would hide it.
+    **Arguments:** `cost`: forward runs a key; `unbiased`: whether theory says so. Of an estimator that is not, it takes
+    evidence to believe it: not to be seen to be off is not enough where the errors would hide it.
     """
-    mean, spread = samples.mean(0), samples.std(0, ddof=1)
-    error = spread / np.sqrt(len(samples))
+    samples, unit, names = compared.of(gradients), compared.unit, compared.names
+    mean, error = samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples))
     gap, doubt = mean - truth.value, np.hypot(error, truth.error)
     z = gap / np.maximum(doubt, 1e-30)
     length = float(np.linalg.norm(truth.value * unit))
     bias = _share(_beyond(gap, doubt) * unit, length)
     noise = _share(doubt * unit, length)
-    work = cost * max(1.0, float(((spread * unit) ** 2).sum()) / (_ACCURACY * max(length, 1e-30)) ** 2)
+    share = compared.spread(gradients) / max(_ACCURACY * compared.length(truth.value), 1e-30)
+    work = cost * max(1.0, share**2)
     if bias > _ACCURACY or not truth.exists.all():
         work = float("inf")
     room = noise if unbiased else _share(gap * unit, length) + 2.0 * noise

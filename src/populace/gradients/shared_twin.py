@@ -2,8 +2,8 @@
 
 The twin of `twin.py` keeps a flip in proportion to its weight, which is another one for each parameter, so that a run
 takes a copy a parameter. Here a flip is kept in proportion to q, how fast it comes about when its own distribution
-moves by a unit (p (1 - p) of a coin: its logit by one), and counts w / q times, w = dp the weight that a parameter gives
-it. The chain of w back to the parameters is one backward pass of the run, however many there are:
+moves by a unit (p (1 - p) of a coin: its logit by one). It counts w / q times, w = dp being the weight that a parameter
+gives it. The chain of w back to the parameters is one backward pass of the run, however many there are:
 
     d E[f] = E[ (S / q) (f with the flip - f) dp ],    S the sum of all q.
 
