@@ -30,7 +30,8 @@ class Posterior(Estimate):
     """A weighted sample of the posterior.
 
     `real` (n, d): parameters on the real scale; `weights` (n,), summing to 1; `moments` (n, k): what was simulated at
-    each (chosen near the data, so no predictive sample); `remarks`: sentences.
+    each (chosen near the data, so no predictive sample; NaN where the method simulates none at its draws);
+    `remarks`: sentences.
     """
 
     real: np.ndarray

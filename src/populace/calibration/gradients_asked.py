@@ -5,7 +5,8 @@ E[w' dm], w = 2 V^-1 g. The weights w come from runs of their own, so that the p
 of the other runs give the loss itself without the simulation's variance.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -69,13 +70,17 @@ class Slopes:
 
 
 class AskGradients(Ask):
-    """Ask for the gradients at points `v` (s, d), with `weighing` and `sloping` keys (R,) each."""
+    """Ask for the gradients at points `v` (s, d), with `weighing` and `sloping` keys (R,) each.
+
+    `together`: hand all points over at once, which compiles anew for another number of them.
+    """
 
     v: Float[Array, "points d"]
     weighing: Key
     sloping: Key
     through: Unscaled
     estimator: Estimator
+    together: bool = eqx.field(static=True, default=False)
 
     def calls(self) -> int:
         each = self.weighing.shape[0] + self.sloping.shape[0] * self.estimator.runs({"v": self.v[0]})
@@ -83,24 +88,15 @@ class AskGradients(Ask):
 
     def answer(self, task: Problem, ticker: Ticker) -> Slopes:
         s = self.v.shape[0]
-        rows = (self.v, _repeated(self.weighing, s), _repeated(self.sloping, s))
-        # One point at a time and device, so that a descent compiles once however many starts are left.
-        size = len(jax.local_devices())
-        found = executor.stack_rows(list(executor.chunks(_at_one, self._shared(task), rows, size=size)))
+        rows = (self.v, repeated(self.weighing, s), repeated(self.sloping, s))
+        found = at_points(_at_one, self._shared(task), rows, together=self.together)
         ticker.advance(self.calls())
         gap, values, sound, gradients = found
         use = np.flatnonzero(task.target.fitted)
         data = task.target.values[use]
         weights = 2.0 * _inverse(task).astype(np.float64) @ np.asarray(gap, np.float64)[:, :, None]
         losses = _mean(values, sound) / 2.0 - (weights[:, :, 0] @ data) / 2.0
-        excluded = ~sound.reshape(-1)
-        reasons = {"a moment, or its derivative, is not finite": int(excluded.sum())} if excluded.any() else {}
-        seen = Simulated(np.empty((excluded.size, 0)), excluded, reasons)
-        counted = sound.sum(1).astype(float)
-        means = _mean(gradients, sound)
-        spread = np.where(sound[:, :, None], gradients - means[:, None], 0.0)
-        variances = (spread.astype(np.float64) ** 2).sum(1) / np.maximum(counted * (counted - 1.0), 1.0)[:, None]
-        return Slopes(means, variances, losses, counted, seen)
+        return replace(slopes_of(values, sound, gradients), losses=losses)
 
     def _shared(self, task: Problem) -> Any:
         use = np.flatnonzero(task.target.fitted)
@@ -136,7 +132,7 @@ def _at_one(work: _Work, one: tuple[Array, Key, Key]) -> tuple[Array, Array, Arr
     gap = found.sum(0) / jnp.maximum(good.sum(), 1.0) - data
     weights = jnp.zeros(len(work.summary.labels)).at[use].set(2.0 * inverse @ gap)
     expected = ExpectedLoss(work.simulation, WeighedMoments(work.summary, weights), work.through)
-    groups = sloping.reshape(-1, _group(work.estimator, sloping.shape[0], at_once))
+    groups = sloping.reshape(-1, group_of(work.estimator, sloping.shape[0], at_once))
     sample = jax.lax.map(lambda keys: work.estimator.sample(expected, {"v": v}, keys), groups)
     values = sample.values.reshape(-1)
     gradients = sample.gradients["v"].reshape(values.size, -1)
@@ -144,7 +140,35 @@ def _at_one(work: _Work, one: tuple[Array, Key, Key]) -> tuple[Array, Array, Arr
     return gap, jnp.where(sound, values, 0.0), sound, jnp.where(sound[:, None], gradients, 0.0)
 
 
-def _group(estimator: Estimator, keys: int, at_once: int) -> int:
+def at_points(one: Callable[[Any, Any], Any], shared: Any, rows: Any, *, together: bool) -> Any:
+    """`one(shared, point)` at every point (rows on the leading axis), one after the other.
+
+    Alone each goes to a device as it comes, so that a descent compiles once however many starts are left; together they
+    cost one call, where their number stays.
+    """
+    if together:
+        return jax.tree.map(np.asarray, _one_by_one(one, shared, rows))
+    return executor.stack_rows(list(executor.chunks(one, shared, rows, size=len(jax.local_devices()))))
+
+
+@eqx.filter_jit
+def _one_by_one(one: Callable[[Any, Any], Any], shared: Any, rows: Any) -> Any:
+    return jax.lax.map(lambda row: one(shared, row), rows)
+
+
+def slopes_of(values: np.ndarray, sound: np.ndarray, gradients: np.ndarray) -> Slopes:
+    """Means over the sound keys of values (s, R) and gradients (s, R, d), with the variances of these means."""
+    excluded = ~sound.reshape(-1)
+    reasons = {"a moment, or its derivative, is not finite": int(excluded.sum())} if excluded.any() else {}
+    seen = Simulated(np.empty((excluded.size, 0)), excluded, reasons)
+    counted = sound.sum(1).astype(float)
+    means = _mean(gradients, sound)
+    spread = np.where(sound[:, :, None], gradients - means[:, None], 0.0)
+    variances = (spread.astype(np.float64) ** 2).sum(1) / np.maximum(counted * (counted - 1.0), 1.0)[:, None]
+    return Slopes(means, variances, _mean(values, sound), counted, seen)
+
+
+def group_of(estimator: Estimator, keys: int, at_once: int) -> int:
     """The largest share of the keys that fits, in whole groups of the estimator's."""
     least = estimator.least()
     fits = [n for n in range(least, keys + 1, least) if keys % n == 0 and n <= max(least, at_once)]
@@ -157,7 +181,8 @@ def keys_a_round(estimator: Estimator, wanted: int) -> int:
     return -(-wanted // least) * least
 
 
-def _repeated(keys: Key, times: int) -> Key:
+def repeated(keys: Key, times: int) -> Key:
+    """The same keys (R,) for each of several points, (points, R): differences between points are then no luck."""
     return jnp.broadcast_to(keys, (times, *keys.shape))
 
 

@@ -110,9 +110,9 @@ def _watched(method: Method[Problem, Any, Any], problem: Problem, key: Key, budg
         answer = ask.answer(task, Ticker(None, "", 0))
         made = sum(counted.runs) - calls
         _require(made == wanted, method, f"the ask says {wanted} calls and makes {made}")
-        told = (_bytes(ask), _bytes(answer.moments))
+        told = (_bytes(ask), _bytes(vars(answer)))
         after = method.tell(task, state, ask, answer)
-        same = before == _bytes(state) and told == (_bytes(ask), _bytes(answer.moments))
+        same = before == _bytes(state) and told == (_bytes(ask), _bytes(vars(answer)))
         _require(same, method, "ask or tell changes the state, the ask or the answer in place: return a new state")
         state, calls, number = after, calls + wanted, number + 1
         states.append(state)
