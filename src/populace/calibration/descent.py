@@ -220,7 +220,7 @@ class Descent(eqx.Module):
         variances = self.variances[0, self.rounds // 2 :]
         stiffness = np.maximum(self.stiffness[0, self.rounds // 2 :].mean(0), 0.0)
         error = np.sqrt(variances.mean(0) / len(variances) + (2.0 * _FINE) ** 2 * stiffness)
-        apart = self.mean_gradient / np.maximum(error, 1e-300)
+        apart = np.minimum(np.abs(self.mean_gradient) / np.maximum(error, 1e-100), 1e100)
         return bool(np.sqrt((apart**2).mean()) < _NEAR)
 
 

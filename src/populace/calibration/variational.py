@@ -48,6 +48,7 @@ _HALVINGS = 4
 _MEMORY = 50
 """Rounds that the running mean of the family's arrays looks back."""
 _CHECKED = 128
+_MOST_LOST = 10
 _FEWEST_ROUNDS = 10
 
 
@@ -57,8 +58,8 @@ class Course(eqx.Module):
     `member`: the family's arrays; `average`: their running mean, over `behind` rounds since the rate was halved last;
     `optimiser`: its state; `middle`, `spread` (d,): the prior's, on the real scale; `bounds` (T,): F of each round;
     `since`: the round of the last halving, `halvings`; `chosen`: of the candidates for gradients, -1 until the audit
-    has said; `left`: calls unspent; `phase`: 0 fitting, 1 to be checked, 2 done; `levels`, `noise`, `excess` (n,): of
-    the check, loss at draws of q, its variance, and log q - log prior.
+    has said; `left`: calls unspent; `lost`: rounds that gave no gradient; `phase`: 0 fitting, 1 to be checked,
+    2 done; `levels`, `noise`, `excess` (n,): of the check, loss at draws of q, its variance, and log q - log prior.
     """
 
     member: Any
@@ -72,6 +73,7 @@ class Course(eqx.Module):
     halvings: np.ndarray
     chosen: np.ndarray
     left: np.ndarray
+    lost: np.ndarray
     phase: np.ndarray
     levels: np.ndarray
     noise: np.ndarray
@@ -150,7 +152,7 @@ class Variational(Method[Problem, Course, Posterior]):
         member, _ = _parts(self.family, d)
         return Course(
             *(member, member, np.array(0), jax.tree.map(np.asarray, self.optimiser.init(member)), middle, spread),
-            *(np.zeros(0), np.array(0), np.array(0), np.array(chosen), np.array(0), np.array(0)),
+            *(np.zeros(0), np.array(0), np.array(0), np.array(chosen), np.array(0), np.array(0), np.array(0)),
             *(np.zeros(0), np.zeros(0), np.zeros(0), Tally.empty()),
         )
 
@@ -196,10 +198,10 @@ class Variational(Method[Problem, Course, Posterior]):
         if int(state.phase) == 1:
             return self._checked(task, state, ask, answer)
         sound = np.isfinite(answer.losses) & (answer.counted > 0)
-        if sound.sum() < 2:
+        if sound.sum() < 2 and int(state.lost) >= _MOST_LOST:
             raise MethodError(
-                f"fewer than two of {self.draws} draws could be simulated: {state.tally.sentence()} Tighten the prior "
-                "or take more draws a round"
+                f"in {_MOST_LOST} rounds fewer than two of {self.draws} draws could be simulated: "
+                f"{state.tally.sentence()} Tighten the prior or take more draws a round"
             )
         d = task.space.size
         slopes = answer.gradients if isinstance(answer, Slopes) else np.zeros((self.draws, d))
@@ -210,12 +212,15 @@ class Variational(Method[Problem, Course, Posterior]):
             *(jnp.asarray(np.where(sound, self.loss.rate() * answer.losses, 0.0), jnp.float32), jnp.asarray(sound)),
             jnp.asarray(self.loss.rate() * slopes, jnp.float32) if isinstance(answer, Slopes) else None,
         )
-        now = self._moved(state, *found)
+        now = self._moved(state, *found, enough=bool(sound.sum() > 1))
         if int(now.left) < ask.calls() + self._check_calls():
             now = eqx.tree_at(lambda s: s.phase, now, np.array(1))
         return now
 
-    def _moved(self, state: Course, bound: Array, gradient: Any) -> Course:
+    def _moved(self, state: Course, bound: Array, gradient: Any, *, enough: bool) -> Course:
+        usable = all(np.isfinite(leaf).all() for leaf in [bound, *jax.tree.leaves(gradient)])
+        if not usable or not enough:
+            return eqx.tree_at(lambda s: s.lost, state, np.array(int(state.lost) + 1))
         rate = jnp.float32(0.5 ** int(state.halvings))
         member, optimiser = _stepped(self.optimiser, state.member, gradient, state.optimiser, rate)
         n = int(state.behind)
@@ -258,6 +263,8 @@ class Variational(Method[Problem, Course, Posterior]):
         notes = [f"A {type(self.family).__name__} fitted by {name}, {how}, in {len(state.bounds)} rounds."]
         if state.tally.excluded:
             notes.append(state.tally.sentence())
+        if int(state.lost):
+            notes.append(f"{int(state.lost)} rounds were left out: too few of their draws could be simulated.")
         notes += [*_check(state), *at_ends(task.space, np.median(real, axis=0))]
         return Posterior(
             real, np.full(_DRAWN, 1.0 / _DRAWN), np.full((_DRAWN, len(task.target.labels)), np.nan), tuple(notes)
@@ -295,19 +302,25 @@ def _gradient(
     of the others') d log q(v)], F_v = loss + log q - log prior at a draw.
     """
     arrays, rest = parts
+    drawn, _ = cast(AbstractDistribution, eqx.combine(arrays, rest)).sample_and_log_prob(noise, losses.shape)
+    sound = sound & jnp.isfinite(log_prior(through, drawn)) & jnp.isfinite(drawn).all(1)
     weight = sound / jnp.maximum(sound.sum(), 1)
+
+    def held(v: Array) -> Array:
+        """Draws that do not count at 0, so that no NaN comes back from them."""
+        return jnp.where(sound[:, None], v, 0.0)
 
     def along(arrays: Any) -> tuple[Array, Array]:
         v, _ = cast(AbstractDistribution, eqx.combine(arrays, rest)).sample_and_log_prob(noise, losses.shape)
-        still = cast(AbstractDistribution, eqx.combine(jax.lax.stop_gradient(arrays), rest))
+        v, still = held(v), cast(AbstractDistribution, eqx.combine(jax.lax.stop_gradient(arrays), rest))
         gap = still.log_prob(v) - log_prior(through, v)
         pulled = 0.0 if slopes is None else (jax.lax.stop_gradient(slopes) * v).sum(1)
         return (weight * (gap + pulled)).sum(), (weight * (gap + losses)).sum()
 
     def scored(arrays: Any) -> tuple[Array, Array]:
         member = cast(AbstractDistribution, eqx.combine(arrays, rest))
-        v, _ = member.sample_and_log_prob(noise, losses.shape)
-        log_q = member.log_prob(jax.lax.stop_gradient(v))
+        v = held(jax.lax.stop_gradient(drawn))
+        log_q = member.log_prob(v)
         each = jax.lax.stop_gradient(log_q - log_prior(through, v) + losses)
         mean = (weight * each).sum()
         luck = (each - mean) / (1.0 - weight.max())

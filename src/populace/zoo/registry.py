@@ -32,6 +32,18 @@ def _boltzmann_wealth(*, agents: int = 1000) -> "Model":
     return BoltzmannWealth(agents=agents)
 
 
+def _brock_hommes() -> "Model":
+    from .brock_hommes import BrockHommes
+
+    return BrockHommes()
+
+
+def _cont_volatility(*, traders: int = 1000) -> "Model":
+    from .cont_volatility import ContVolatility
+
+    return ContVolatility(traders)
+
+
 def _flocking(*, birds: int = 200, width: float = 100.0, height: float = 100.0) -> "Model":
     from ..interact.box import Box
     from .flocking import Flocking
@@ -51,6 +63,12 @@ def _islands(*, firms: int = 50, side: int = 100) -> "Model":
     from .islands import Islands
 
     return Islands(firms=firms, side=side)
+
+
+def _random_walk(*, walkers: int = 1) -> "Model":
+    from .random_walk import RandomWalk
+
+    return RandomWalk(walkers)
 
 
 def _schelling(*, rows: int = 50, columns: int = 50, radius: int = 1) -> "Model":
@@ -98,9 +116,12 @@ def _wolf_sheep(
 
 MODELS: dict[str, Entry] = {
     "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
+    "brock-hommes": Entry("four types of traders who switch to the forecast that paid", _brock_hommes),
+    "cont-volatility": Entry("traders with thresholds, and volatility that clusters", _cont_volatility),
     "flocking": Entry("birds that turn to, from and with their neighbours", _flocking),
     "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
     "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),
+    "random-walk": Entry("walkers on a line, whose derivative is known", _random_walk),
     "schelling": Entry("people of two kinds who move when too few neighbours are like them", _schelling),
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),

@@ -1,0 +1,85 @@
+"""The asset markets: what their papers say of them, and the likelihood of the one that has it."""
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy import stats
+
+import populace as pop
+from populace.testing.models import check_model
+from populace.zoo.brock_hommes import BrockHommes, log_likelihood
+from populace.zoo.cont_volatility import ContVolatility
+from populace.zoo.random_walk import RandomWalk
+
+
+@pytest.mark.parametrize("model", [BrockHommes(), ContVolatility(50), RandomWalk(20)], ids=lambda m: type(m).__name__)
+def test_the_laws_of_a_model(model):
+    check_model(model, jr.key(0))
+
+
+def test_the_transition_is_gaussian():
+    """The likelihood step by step, as the equations have it."""
+    model = BrockHommes()
+    series = np.asarray(pop.simulate(model, jr.key(1), 30).observations["x"], np.float64)
+    before, total, R = np.concatenate([np.zeros(3), series]), 0.0, 1.01
+    g, b = np.array([0.0, 0.9, 0.9, 1.01]), np.array([0.0, 0.2, -0.2, 0.0])
+    for t in range(3, len(before)):
+        x1, x2, x3 = before[t - 1], before[t - 2], before[t - 3]
+        fitness = 120.0 * (x1 - R * x2) * (g * x3 + b - R * x2)
+        share = np.exp(fitness - fitness.max())
+        mean = (share / share.sum() * (g * x1 + b)).sum() / R
+        total += stats.norm.logpdf(before[t], mean, 0.04 / R)
+    assert float(log_likelihood(model, jnp.asarray(series, jnp.float32))) == pytest.approx(total, rel=1e-4)
+    other = BrockHommes(g2=0.2, b2=0.6)
+    assert float(log_likelihood(other, jnp.asarray(series, jnp.float32))) < total
+
+
+def test_without_bias_or_switching_the_deviation_is_noise():
+    """Types 1, 2 and 3 expect nothing; with beta = 0 a quarter follows the trend: an AR(1) of 1.01 / 4 R."""
+    model = BrockHommes(g2=0.0, g3=0.0, b2=0.0, b3=0.0, beta=0.0)
+    x = np.asarray(pop.simulate(model, jr.key(2), 4_000).observations["x"], np.float64)
+    slope = (x[1:] @ x[:-1]) / (x[:-1] @ x[:-1])
+    assert abs(slope - 0.25) < 4 * np.sqrt((1 - 0.25**2) / 4_000)
+    assert x.std() == pytest.approx(0.04 / 1.01 / np.sqrt(1 - 0.25**2), rel=4 / np.sqrt(2 * 4_000))
+
+
+def test_every_derivative_of_the_market_passes():
+    model = BrockHommes(beta=5.0)  # at 120 two paths part within a few steps, and a difference has no small step
+    loss = pop.ExpectedLoss(pop.Simulation(model, 6), lambda seen: 100.0 * seen["x"] ** 2)
+    at = {"g2": 0.9, "b3": -0.2}
+    found = pop.differentiate(loss, pop.Pathwise(()), jr.key(3), at=at, keys=64)
+    truth = pop.differentiate(loss, pop.Differences(step=0.01), jr.key(3), at=at, keys=64)
+    for name in at:
+        np.testing.assert_allclose(found.samples[name], truth.samples[name], rtol=0.05, atol=0.02)
+
+
+@pytest.fixture(scope="module")
+def returns():
+    return np.asarray(pop.simulate(ContVolatility(500), jr.key(4), 12_000).observations["returns"], np.float64)[2_000:]
+
+
+def correlation(series, lag):
+    return float(np.corrcoef(series[lag:], series[:-lag])[0, 1])
+
+
+def test_volatility_clusters_and_returns_do_not(returns):
+    error = 1 / np.sqrt(len(returns))
+    assert all(correlation(np.abs(returns), lag) > 10 * error for lag in (1, 3, 5))
+    assert correlation(np.abs(returns), 1) > correlation(np.abs(returns), 30)
+    assert abs(correlation(returns, 5)) < 6 * error
+
+
+def test_tails_are_fat(returns):
+    assert stats.kurtosis(returns) > 1.0
+
+
+def test_the_walk_has_its_mean_spread_and_derivative():
+    model = RandomWalk(4_000, p=0.25)
+    run = pop.simulate(model, jr.key(5), 20, record=pop.Last())
+    place = np.asarray(run.final.state)
+    assert abs(place.mean() + 10.0) < 4 * place.std() / np.sqrt(4_000)
+    assert place.var() == pytest.approx(4 * 20 * 0.25 * 0.75, rel=4 * np.sqrt(2 / 4_000))
+    loss = pop.ExpectedLoss(pop.Simulation(RandomWalk(p=0.25), 20, pop.Last()), lambda seen: seen["position"])
+    found = pop.differentiate(loss, pop.Pathwise(), jr.key(6), at={"p": 0.25}, keys=8)
+    np.testing.assert_allclose(found.samples["p"], 2.0 * 20, rtol=1e-5)
