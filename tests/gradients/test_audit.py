@@ -93,6 +93,17 @@ def test_a_staircase_has_no_derivative():
     assert not found.cases[0].truth.exists.any() and found.recommended is None
 
 
+def test_what_parameters_go_through_is_differentiated_too():
+    """E S = 2 p with p = exp(x): the derivative is 2 p."""
+    simulation = pop.Simulation(Coins(2, p=0.3), 1)
+    expected = pop.ExpectedLoss(simulation, lambda seen: seen["heads"], lambda at: {"p": jnp.exp(at["x"])})
+    found = pop.audit_gradient(
+        expected, [pop.Pathwise()], jr.key(4), at=[{"x": np.log(0.3)}], horizons=[1], keys=4_000, progress=False
+    )
+    assert abs(found.cases[0].truth.value[0] - 0.6) < 4 * found.cases[0].truth.error[0] < 0.2
+    assert found.verdicts["Pathwise(StraightThrough)"].code is pop.Code.BELIEVE
+
+
 def test_too_few_keys_are_no_verdict():
     found = audited(Coins(40, p=0.3), lambda seen: (seen["heads"] - 12) ** 2, pop.Score(), keys=32)
     assert found.verdicts["Score(LeaveOneOut)"].code is pop.Code.TOO_NOISY
@@ -174,5 +185,8 @@ def test_what_cannot_be_audited_is_said():
     with pytest.raises(pop.GradientError, match="has no sites"):
         pop.audit_gradient(black_box, None, jr.key(0))
     loss = pop.ExpectedLoss(pop.Simulation(Coins(2, p=0.3), 2), lambda seen: seen["heads"])
+    through = pop.ExpectedLoss(loss.simulation, loss.loss, lambda at: {"p": jnp.exp(at["log p"])})
+    with pytest.raises(pop.GradientError, match="pass at="):
+        pop.audit_gradient(through, None, jr.key(0))
     with pytest.raises(pop.GradientError, match="between 1 and the simulation's 2 steps"):
         pop.audit_gradient(loss, None, jr.key(0), horizons=[3])

@@ -42,6 +42,7 @@ def cases_of(
     """Every point at every horizon."""
     simulation = simulation_of(what)
     steps = _horizons(simulation, horizons, cut=isinstance(what, Problem))
+    through = what.through if isinstance(what, ExpectedLoss) else None
     points, found = _points(what, key, at), []
     for horizon in steps:
         whole = horizon == simulation.steps
@@ -49,7 +50,7 @@ def cases_of(
         cut = what if isinstance(what, ExpectedLoss) or whole else _shortened(what, shorter)
         for number, (title, point) in enumerate(points):
             loss = cut.loss if isinstance(cut, ExpectedLoss) else weighed(cut, point, jr.fold_in(key, number), keys)
-            expected = ExpectedLoss(shorter, loss)
+            expected = ExpectedLoss(shorter, loss, through)
             found.append(Case(f"{title}, {horizon} steps", expected, expected.at(point)))
     return found
 
@@ -85,6 +86,8 @@ def _points(
     if at is not None:
         return [(f"point {i + 1}" if len(at) > 1 else "the point", dict(point)) for i, point in enumerate(at)]
     if isinstance(what, ExpectedLoss):
+        if what.through is not None:
+            raise GradientError("parameters that go through a function have no values of their own: pass at=[{...}]")
         return [("the model as it is", {k: p.value for k, p in what.simulation.parameters().items()})]
     half = what.space.from_unit(jnp.full((1, what.space.size), 0.5))
     draws = what.space.sample(jr.fold_in(key, 0xD2A), _DRAWS)

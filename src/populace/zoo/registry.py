@@ -99,6 +99,14 @@ def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_se
     return SIR(town, jnp.float32(0.08), jnp.float32(0.1))
 
 
+def _supply_chain(*, firms: int = 1000, suppliers: int = 4, network_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from .supply_chain import supply_chain
+
+    return supply_chain(jr.key(network_seed), firms, suppliers=suppliers)
+
+
 def _wolf_sheep(
     *,
     rows: int = 25,
@@ -125,6 +133,7 @@ MODELS: dict[str, Entry] = {
     "schelling": Entry("people of two kinds who move when too few neighbours are like them", _schelling),
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
+    "supply-chain": Entry("firms with stocks that hand a shock on to each other", _supply_chain),
     "wolf-sheep": Entry("wolves, sheep and grass", _wolf_sheep),
 }
 
