@@ -46,6 +46,7 @@ class Code(enum.Enum):
     REFUTED = "refuted by simulation"
     BELIEVE = "believe"
     DIRECTION_ONLY = "direction only"
+    BLIND = "blind"
     WRONG_SIGN = "wrong sign"
     TOO_NOISY = "too noisy"
     NO_DERIVATIVE = "no derivative"
@@ -75,6 +76,7 @@ _MENDS: dict[Code, str] = {
     Code.REFUTED: "add these runs to the design, fit the surrogate again, and ask again",
     Code.DIRECTION_ONLY: "descend with it, and take its size from differences; do not read it as a sensitivity",
     Code.WRONG_SIGN: "do not use it here: it leads away from the answer",
+    Code.BLIND: "no derivative passes there: relax the site too (pop.sites lists what stops it), or take differences",
     Code.TOO_NOISY: "give it more keys, or take an estimator with less spread",
     Code.NO_DERIVATIVE: "let the parameter differ between agents, or calibrate without gradients",
 }

@@ -47,6 +47,21 @@ class Stairs(pop.Model):
         return {"content": state.total}
 
 
+class Cut(pop.Model):
+    """How many of nine uniform numbers lie above a cut."""
+
+    cut: Float[Array, ""] = pop.parameter(domain=pop.unit)
+
+    def init(self, draw: pop.Draw) -> Seen:
+        return Seen(jnp.float32(0))
+
+    def step(self, draw: pop.Draw, state: Seen) -> Seen:
+        return Seen(draw.threshold("above", draw.uniform("u", 0.0, 1.0, size=9) - self.cut).sum())
+
+    def observe(self, state: Seen) -> dict[str, Array]:
+        return {"above": state.total}
+
+
 def audited(model, loss, *estimators, steps=1, **settings):
     expected = pop.ExpectedLoss(pop.Simulation(model, steps), loss)
     return pop.audit_gradient(expected, list(estimators), jr.key(4), horizons=[steps], progress=False, **settings)
@@ -84,6 +99,14 @@ def test_the_wrong_sign_is_said():
     found = audited(Coins(1, p=0.95), lambda seen: (seen["heads"] - 0.9) ** 2, pop.Pathwise(), keys=4_000, step=0.05)
     assert found.verdicts["Pathwise(StraightThrough)"].code is pop.Code.WRONG_SIGN
     assert found.verdicts["Pathwise(StraightThrough)"].numbers["bias"] > 1
+
+
+def test_what_passes_no_gradient_is_called_blind():
+    """Straight-through gives a threshold no derivative; that of 9 P(U > t), U uniform, is -9."""
+    found = audited(Cut(cut=0.4), lambda seen: seen["above"], pop.Pathwise(), pop.Differences(), keys=2_000)
+    assert found.verdicts["Pathwise(StraightThrough)"].code is pop.Code.BLIND
+    assert "0 in every run" in found.verdicts["Pathwise(StraightThrough)"].sentence
+    assert found.recommended == "Differences"
 
 
 def test_a_staircase_has_no_derivative():

@@ -76,7 +76,8 @@ class AskAudit(Ask):
         verdicts = list(audit.verdicts.values())
         directed = [i for i, one in enumerate(own) if one.differentiates and verdicts[i].code is Code.DIRECTION_ONLY]
         believed = any(verdict.code is Code.BELIEVE for verdict in verdicts)
-        if directed and not (believed and audit.recommended):
+        # With few parameters noise costs less than bias: differences, if nothing can be believed.
+        if directed and not believed and self.v.shape[1] > _FEW:
             index = min(directed, key=lambda i: verdicts[i].numbers["bias"])
         else:
             index = 0 if audit.recommended is None else list(audit.verdicts).index(audit.recommended)

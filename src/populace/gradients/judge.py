@@ -17,7 +17,7 @@ _CLOSE = 0.1
 _POWER = 0.25
 """Relative error beyond which a comparison says nothing."""
 _ACCURACY = 0.1
-_ORDER = (Code.BELIEVE, Code.DIRECTION_ONLY, Code.TOO_NOISY, Code.NO_DERIVATIVE, Code.WRONG_SIGN)
+_ORDER = (Code.BELIEVE, Code.DIRECTION_ONLY, Code.TOO_NOISY, Code.NO_DERIVATIVE, Code.BLIND, Code.WRONG_SIGN)
 
 
 @final
@@ -79,6 +79,8 @@ def _class(
         i = int(np.flatnonzero(against)[0])
         return Code.WRONG_SIGN, f"{names[i]} comes out as {mean[i]:.3g}, the truth is {truth.value[i]:.3g}"
     worst = int(np.argmax(np.abs(z)))
+    if bias > _CLOSE and not mean.any() and not error.any():
+        return Code.BLIND, f"it is 0 in every run, where the truth by {names[worst]} is {truth.value[worst]:.3g}"
     if bias > _CLOSE:
         factor = mean[worst] / truth.value[worst] if truth.value[worst] else float("inf")
         return Code.DIRECTION_ONLY, f"{names[worst]} is {factor:.2g} times the truth ({abs(z[worst]):.0f} errors off)"
@@ -94,6 +96,7 @@ _WORDS = {
     Code.DIRECTION_ONLY: "gives a direction only",
     Code.TOO_NOISY: "is too noisy to judge",
     Code.NO_DERIVATIVE: "has nothing to estimate",
+    Code.BLIND: "sees nothing",
     Code.WRONG_SIGN: "has the wrong sign",
 }
 

@@ -48,6 +48,7 @@ _TONES: dict[Code, Tone] = {
     Code.REFUTED: Tone.BAD,
     Code.BELIEVE: Tone.GOOD,
     Code.DIRECTION_ONLY: Tone.CARE,
+    Code.BLIND: Tone.BAD,
     Code.WRONG_SIGN: Tone.BAD,
     Code.TOO_NOISY: Tone.CARE,
     Code.NO_DERIVATIVE: Tone.BAD,
