@@ -170,6 +170,11 @@ from populace.problem.covariance import BlockBootstrap as BlockBootstrap
 from populace.problem.covariance import Covariance as Covariance
 from populace.problem.covariance import FromReplicates as FromReplicates
 from populace.problem.covariance import Given as Given
+from populace.problem.curves import Curve as Curve
+from populace.problem.curves import Neural as Neural
+from populace.problem.curves import Spline as Spline
+from populace.problem.curves import Steps as Steps
+from populace.problem.curves import Walk as Walk
 from populace.problem.distances import BetweenSamples as BetweenSamples
 from populace.problem.distances import Distance as Distance
 from populace.problem.distances import Quadratic as Quadratic
@@ -207,6 +212,7 @@ from populace.problem.simulators import Simulator as Simulator
 from populace.problem.simulators import Traceable as Traceable
 from populace.problem.space import Space as Space
 from populace.problem.target import Target as Target
+from populace.problem.varying import Varying as Varying
 from populace.reporting import write as write
 from populace.studies.study import Study as Study
 from populace.studies.study import run_study as run_study
