@@ -46,6 +46,8 @@ from populace.calibration.generalised import GeneralLoss as GeneralLoss
 from populace.calibration.generalised import MomentLoss as MomentLoss
 from populace.calibration.generalised import RunLoss as RunLoss
 from populace.calibration.gradient_descent import GradientDescent as GradientDescent
+from populace.calibration.information import Information as Information
+from populace.calibration.information import information as information
 from populace.calibration.langevin import Langevin as Langevin
 from populace.calibration.sequential_abc import SequentialABC as SequentialABC
 from populace.calibration.variational import LossesOnly as LossesOnly
@@ -126,6 +128,8 @@ from populace.gradients.relaxation import RelaxedAt as RelaxedAt
 from populace.gradients.score import Learned as Learned
 from populace.gradients.score import LeaveOneOut as LeaveOneOut
 from populace.gradients.score import Score as Score
+from populace.gradients.sensitivity import Sensitivities as Sensitivities
+from populace.gradients.sensitivity import sensitivities as sensitivities
 from populace.gradients.shared_twin import SharedTwin as SharedTwin
 from populace.gradients.smoothed import Smoothed as Smoothed
 from populace.gradients.soft_match import AttentionMatch as AttentionMatch

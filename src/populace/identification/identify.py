@@ -10,6 +10,7 @@ from .._results import Code, Figure, Result, ScatterPanel, Section, Table, Verdi
 from .._types import Key
 from ..calibration.estimates import Posterior
 from ..calibration.fit import Fit
+from ..calibration.information import Information
 from ..problem.problem import Problem
 from .combinations import Combination, combinations, contraction
 from .moment_report import MomentReport, moment_report
@@ -33,6 +34,7 @@ class Identification(Result):
     contractions: dict[str, float]
     combinations: tuple[Combination, ...]
     draws: dict[str, np.ndarray]
+    information: Information | None = None
 
     def sections(self) -> tuple[Section, ...]:
         rows = tuple(
@@ -60,7 +62,8 @@ class Identification(Result):
             self._ridges(),
             tuple(tables),
         )
-        return (*self.moments.sections(), section)
+        spectrum = () if self.information is None else self.information.sections()
+        return (*self.moments.sections(), section, *spectrum)
 
     def _ridges(self) -> tuple[Figure, ...]:
         panels = tuple(
@@ -79,10 +82,13 @@ class Identification(Result):
                 {"combination": c.text, "low": c.low, "median": c.middle, "high": c.high, "contraction": c.contraction}
                 for c in self.combinations
             ],
+            **({} if self.information is None else {"information": self.information.record()}),
         }
 
 
-def identify(problem: Problem, fit: Fit, key: Key, *, replicates: int = 400) -> Identification:
+def identify(
+    problem: Problem, fit: Fit, key: Key, *, replicates: int = 400, information: Information | None = None
+) -> Identification:
     """What a fit identifies, from its posterior draws, its prior, its predictive sample and replicates at its centre.
 
     A parameter is *only in combination* when a product, ratio, sum or difference with another is known much better than
@@ -91,7 +97,7 @@ def identify(problem: Problem, fit: Fit, key: Key, *, replicates: int = 400) -> 
     the fitted moments.
 
     **Arguments:** `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is each
-    moment's standard error.
+    moment's standard error; `information`: that of `pop.information` at the fit, whose spectrum is then shown beside.
 
     **Raises:** `ProblemError` when the fit is of another problem.
     """
@@ -106,7 +112,7 @@ def identify(problem: Problem, fit: Fit, key: Key, *, replicates: int = 400) -> 
     verdicts = {
         label: _verdict(label, after[label], before[label], shares[label], pairs, worth) for label in space.labels
     }
-    return Identification(moment_report(fit, key, replicates), verdicts, shares, pairs, after)
+    return Identification(moment_report(fit, key, replicates), verdicts, shares, pairs, after, information)
 
 
 def _columns(draws: dict[str, np.ndarray], names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, np.ndarray]:

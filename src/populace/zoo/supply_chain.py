@@ -124,7 +124,14 @@ def supply_chain(
     for _ in range(200):  # x = A x + f, a contraction, as each firm buys less than it makes
         output = final + np.bincount(senders, need * output[buyers], firms)
     hits = (rng.random(firms) < struck) * np.ceil(machines * rng.uniform(0.5, 1.0, firms))
-    arrays = (jnp.asarray(senders, jnp.int32), jnp.asarray(buyers, jnp.int32))
-    numbers = (jnp.asarray(a, jnp.float32) for a in (need, output, final, hits))
-    each = (jnp.broadcast_to(jnp.asarray(a, jnp.float32), (firms,)) for a in (stocks, repair))
-    return SupplyChain(*arrays, *numbers, machines, *each)
+    return SupplyChain(
+        suppliers=jnp.asarray(senders, jnp.int32),
+        buyers=jnp.asarray(buyers, jnp.int32),
+        need=jnp.asarray(need, jnp.float32),
+        output=jnp.asarray(output, jnp.float32),
+        final=jnp.asarray(final, jnp.float32),
+        hit=jnp.asarray(hits, jnp.float32),
+        machines=machines,
+        stocks=jnp.broadcast_to(jnp.asarray(stocks, jnp.float32), (firms,)),
+        repair=jnp.broadcast_to(jnp.asarray(repair, jnp.float32), (firms,)),
+    )
