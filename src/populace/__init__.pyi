@@ -117,6 +117,8 @@ from populace.gradients.estimator import differentiate as differentiate
 from populace.gradients.guided import Guided as Guided
 from populace.gradients.gumbel_rao import GumbelRao as GumbelRao
 from populace.gradients.gumbel_softmax import GumbelSoftmax as GumbelSoftmax
+from populace.gradients.local_score import LightCone as LightCone
+from populace.gradients.local_score import LocalScore as LocalScore
 from populace.gradients.loss import ExpectedLoss as ExpectedLoss
 from populace.gradients.pathwise import ForwardMode as ForwardMode
 from populace.gradients.pathwise import Pathwise as Pathwise

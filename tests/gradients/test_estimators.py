@@ -141,7 +141,7 @@ def test_errors_say_the_mend():
         pop.differentiate(loss, pop.Score(), jr.key(0), keys=8)
     with pytest.raises(pop.UnknownParameterError, match="did you mean 'beta'"):
         pop.differentiate(loss, pop.Pathwise(), jr.key(0), at={"bta": 1.0})
-    table = pop.ExpectedLoss(loss.simulation, lambda seen: seen["ill"][:, None] * jnp.ones(3))
+    table = pop.ExpectedLoss(loss.simulation, lambda seen: seen["ill"][:, None, None] * jnp.ones((3, 2)))
     with pytest.raises(pop.GradientError, match="one for each row"):
         pop.differentiate(table, pop.Pathwise(), jr.key(0), keys=4)
     undefined = pop.ExpectedLoss(loss.simulation, lambda seen: jnp.log(seen["ill"] - 10.0))

@@ -23,10 +23,11 @@ class ExpectedLoss(eqx.Module):
 
     **Arguments:** `simulation`: the model, its steps and what is recorded; `loss`: a JAX function of the observations
     of one run (a dict of arrays, rows on the leading axis), differentiable in them. It returns a number, or (rows,)
-    terms of a sum, one for each row recorded: estimators that know that a draw cannot change what was before it then
-    do without the terms of the past; `through`: what the parameters go through before they are bound to the
-    model (a dict of arrays to a dict of the model's parameters, differentiable): a change of scale, a network that maps
-    covariates to parameters, a spline over time. None: they are the model's own.
+    terms of a sum, one for each row recorded, or (rows, agents), one for each agent in it: estimators that know that a
+    draw cannot change what was before it, or what is too far away, then do without those terms; `through`: what the
+    parameters go through before they are bound to the model (a dict of arrays to a dict of the model's parameters,
+    differentiable): a change of scale, a network that maps covariates to parameters, a spline over time. None: they are
+    the model's own.
     """
 
     simulation: Simulation
@@ -36,9 +37,25 @@ class ExpectedLoss(eqx.Module):
     def terms(self, observations: dict[str, Array]) -> Float[Array, " terms"]:
         """The terms of one run's loss: one, or one a row."""
         found = jnp.asarray(self.loss(observations), jnp.float32)
-        if found.ndim > 1:
-            raise GradientError(f"a loss returns a number or one for each row recorded, not an array {found.shape}")
-        return jnp.atleast_1d(found)
+        if found.ndim > 2:
+            raise GradientError(
+                f"a loss returns a number, one for each row recorded, or one for each row and agent, not an array "
+                f"{found.shape}"
+            )
+        return jnp.atleast_1d(found) if found.ndim < 2 else found.sum(1)
+
+    def local(self, observations: dict[str, Array], agents: int) -> Float[Array, "rows agents"]:
+        """The terms of one run's loss by row and agent.
+
+        **Raises:** `GradientError` where the loss does not return them.
+        """
+        found, wanted = jnp.asarray(self.loss(observations), jnp.float32), (len(self.rows()), agents)
+        if found.shape != wanted:
+            raise GradientError(
+                f"terms by row and agent have the shape {wanted}, and the loss returned {found.shape}: observe each "
+                "agent, and let the loss return its terms without summing them"
+            )
+        return found
 
     def one(
         self, at: Mapping[str, Array], key: Key, plugs: tuple[Plug, ...] = (), recompute: Recompute | None = None
