@@ -7,6 +7,7 @@ no derivative, and the audit has to say so.
     python benchmarks/segregation.py [--json] [--quick]
 """
 
+import argparse
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import numpyro.distributions as dist
-from measure import arguments, finish, show
+from measure import finish, show
 
 import populace as pop
 from populace.zoo.schelling import Schelling
@@ -79,8 +80,11 @@ def contest(*, quick: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    given = arguments(__doc__.split("\n")[0], quick=0)
-    found = contest(quick=bool(given.quick))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    parser.add_argument("--quick", action="store_true", help="a smaller town, under a minute")
+    given = parser.parse_args()
+    found = contest(quick=given.quick)
     show(found["title"], found["columns"], found["rows"])
     print("\n".join(found["notes"]))
     finish(given, found)

@@ -75,6 +75,12 @@ def test_a_walk_sums_its_increments_and_then_rests():
     assert found == pytest.approx([5.0, 5.0, 5.1, 4.9, 4.95, 4.95])
 
 
+def test_a_walk_that_is_drawn_back_returns():
+    curve = pop.Walk(1.0, jnp.array([1.0, 0.0, 0.0]), step=0.5, kept=0.5)
+    found = [float(curve.at(jnp.int32(t))) for t in range(5)]
+    assert found == pytest.approx([1.0, 1.0, 0.5, 0.25, 0.25])
+
+
 @pytest.mark.parametrize("domain", [pop.positive, pop.unit, pop.real, pop.interval(-2.0, 5.0)], ids=str)
 def test_links_stay_in_the_domain_and_come_back(domain):
     real = jnp.array([-3.0, 0.0, 2.0])

@@ -77,7 +77,11 @@ class Spline(Curve):
 
 
 class Walk(Curve):
-    """A random walk: `centre` + `width` times the first value, and `step` times the sum of the increments so far.
+    """A random walk, or one that is drawn back: `centre` + x, with x `width` times the first value at the start and
+
+        x' = kept x + step increment
+
+    in each period; with `kept` 1 the walk rests where its increments are 0, below it returns to the centre.
 
     **Arguments:** `increments` (periods, ...): standardised; `every`: steps a period; after the last the walk rests.
     """
@@ -88,12 +92,15 @@ class Walk(Curve):
     every: int = eqx.field(static=True, default=1)
     centre: float = eqx.field(static=True, default=0.0)
     width: float = eqx.field(static=True, default=1.0)
+    kept: float = eqx.field(static=True, default=1.0)
 
     def at(self, time: Array) -> Array:
-        steps = jnp.concatenate([jnp.zeros((1, *self.increments.shape[1:])), jnp.cumsum(self.increments, axis=0)])
-        return (
-            self.centre + self.width * self.first + self.step * steps[jnp.minimum(time // self.every, len(steps) - 1)]
-        )
+        periods = self.increments.shape[0]
+        now = jnp.minimum(time // self.every, periods)
+        age = now - 1 - jnp.arange(periods)  # since each increment; negative before it
+        weight = jnp.where(age >= 0, jnp.float32(self.kept) ** age, 0.0)
+        moved = self.step * jnp.tensordot(weight, self.increments, 1)
+        return self.centre + jnp.float32(self.kept) ** now * self.width * self.first + moved
 
 
 class Neural(Curve):
