@@ -67,11 +67,25 @@ def test_volatility_clusters_and_returns_do_not(returns):
     error = 1 / np.sqrt(len(returns))
     assert all(correlation(np.abs(returns), lag) > 10 * error for lag in (1, 3, 5))
     assert correlation(np.abs(returns), 1) > correlation(np.abs(returns), 30)
-    assert abs(correlation(returns, 5)) < 6 * error
+    for lag in (2, 5, 10):  # the error of a correlation between numbers whose sizes go together
+        products = returns[lag:] * returns[:-lag]
+        assert abs(correlation(returns, lag)) < 4 * products.std() / returns.var() / np.sqrt(len(products))
 
 
 def test_tails_are_fat(returns):
     assert stats.kurtosis(returns) > 1.0
+
+
+def test_a_relaxation_reaches_the_traders_comparisons():
+    """Thresholds move nothing along a run, as every order is a comparison, until its site is relaxed."""
+    model = ContVolatility(100, location=0.1, scale=0.5, news=0.5, depth=0.2)
+    loss = pop.ExpectedLoss(pop.Simulation(model, 5), lambda seen: (seen["returns"] ** 2).sum())
+    hard, soft = (
+        pop.differentiate(loss, pop.Pathwise(plugs), jr.key(7), at={"location": 0.1, "depth": 0.2}, keys=16)
+        for plugs in ((), (pop.SoftThreshold(0.2),))
+    )
+    assert hard.gradient["location"] == 0 and soft.gradient["location"] < 0
+    assert hard.gradient["depth"] < 0  # returns go as 1 / depth, without any comparison
 
 
 def test_the_walk_has_its_mean_spread_and_derivative():

@@ -8,7 +8,7 @@ to the data, it is the Gaussian likelihood of the moments, and the rate is 1.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -113,6 +113,19 @@ class RunLoss(GeneralLoss):
 
     def check(self, task: Problem) -> None:
         """Nothing is asked of the target."""
+
+
+class Keyed(Ask):
+    """Work to do, and the key that belongs to it: of the draws it is done at, or of what is done with its answer."""
+
+    work: Ask
+    key: Key
+
+    def calls(self) -> int:
+        return self.work.calls()
+
+    def answer(self, task: Problem, ticker: Ticker) -> Any:
+        return self.work.answer(task, ticker)
 
 
 @eqx.filter_jit

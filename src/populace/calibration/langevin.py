@@ -27,9 +27,9 @@ from ..core.rounds import Ask, Done, Method
 from ..gradients.estimator import Estimator
 from ..problem.problem import Problem
 from .estimates import Posterior
-from .generalised import GeneralLoss, MomentLoss, log_prior
+from .generalised import GeneralLoss, Keyed, MomentLoss, log_prior
 from .gradient_choice import AskAudit, Choice, candidates
-from .gradients_asked import Slopes, Unscaled, native
+from .gradients_asked import Unscaled, native
 from .judgement import at_ends, scales
 from .mixing import effective_size, split_r_hat
 from .tally import Tally
@@ -118,7 +118,7 @@ class Langevin(Method[Problem, Walk, Posterior]):
         if int(state.chosen) < 0:
             return self._audit(task, state.middle, state.spread, key)
         v = jnp.asarray(state.at, jnp.float32)
-        return Shaken(
+        return Keyed(
             self._work(self._any(v.shape[1])[int(state.chosen)], v, key, task, state.middle, state.spread), key
         )
 
@@ -193,19 +193,6 @@ class Langevin(Method[Problem, Walk, Posterior]):
         notes += at_ends(task.space, np.median(real, axis=0))
         weights = np.full(len(real), 1.0 / len(real))
         return Posterior(real, weights, np.full((len(real), len(task.target.labels)), np.nan), tuple(notes))
-
-
-class Shaken(Ask):
-    """Ask for gradients; the key that shakes the chains goes along."""
-
-    work: Ask
-    key: Key
-
-    def calls(self) -> int:
-        return self.work.calls()
-
-    def answer(self, task: Problem, ticker: Any) -> Slopes:
-        return self.work.answer(task, ticker)
 
 
 def _through(task: Problem, middle: np.ndarray, spread: np.ndarray) -> Unscaled:

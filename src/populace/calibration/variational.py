@@ -25,7 +25,6 @@ from jaxtyping import Array, Float
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key
-from ..core.executor import Ticker
 from ..core.rounds import Ask, Done, Method
 from ..gradients.estimator import Estimator
 from ..problem.problem import Problem
@@ -33,7 +32,7 @@ from ..problem.simulators import Simulation
 from ..problem.space import Space
 from .estimates import Posterior
 from .families import Family, FlowFamily
-from .generalised import GeneralLoss, Levels, MomentLoss, log_prior
+from .generalised import GeneralLoss, Keyed, Levels, MomentLoss, log_prior
 from .gradient_choice import AskAudit, Choice, candidates
 from .gradients_asked import Slopes, Unscaled
 from .judgement import at_ends, scales
@@ -79,19 +78,6 @@ class Course(eqx.Module):
     noise: np.ndarray
     excess: np.ndarray
     tally: Tally
-
-
-class AskAt(Ask):
-    """Ask for losses or their gradients at draws of q: which `noise` they were drawn with goes along."""
-
-    work: Ask
-    noise: Key
-
-    def calls(self) -> int:
-        return self.work.calls()
-
-    def answer(self, task: Problem, ticker: Ticker) -> Any:
-        return self.work.answer(task, ticker)
 
 
 class LossesOnly(eqx.Module):
@@ -186,9 +172,9 @@ class Variational(Method[Problem, Course, Posterior]):
         d, through = task.space.size, _through(task, state)
         if int(state.phase) == 1:
             v, _ = _drawn(self._member(state.average, d), noise, _CHECKED)
-            return AskAt(self.loss.levels(v, runs, through, max(4, 2 * self.replicates)), noise)
+            return Keyed(self.loss.levels(v, runs, through, max(4, 2 * self.replicates)), noise)
         v, _ = _drawn(self._member(state.member, d), noise, self.draws)
-        return AskAt(self._work(self._candidates(task, d)[int(state.chosen)], v, runs, through), noise)
+        return Keyed(self._work(self._candidates(task, d)[int(state.chosen)], v, runs, through), noise)
 
     def tell(self, task: Problem, state: Course, ask: Any, answer: Any) -> Course:
         state = eqx.tree_at(lambda s: s.left, state, np.array(int(state.left) - ask.calls()))
@@ -207,7 +193,7 @@ class Variational(Method[Problem, Course, Posterior]):
         slopes = answer.gradients if isinstance(answer, Slopes) else np.zeros((self.draws, d))
         found = _gradient(
             (state.member, _parts(self.family, d)[1]),
-            ask.noise,
+            ask.key,
             _through(task, state),
             *(jnp.asarray(np.where(sound, self.loss.rate() * answer.losses, 0.0), jnp.float32), jnp.asarray(sound)),
             jnp.asarray(self.loss.rate() * slopes, jnp.float32) if isinstance(answer, Slopes) else None,
@@ -240,7 +226,7 @@ class Variational(Method[Problem, Course, Posterior]):
         return eqx.tree_at(lambda s: (s.halvings, s.since, s.behind), now, (halved, *restart))
 
     def _checked(self, task: Problem, state: Course, ask: Any, answer: Levels) -> Course:
-        v, log_q = _drawn(self._member(state.average, task.space.size), ask.noise, _CHECKED)
+        v, log_q = _drawn(self._member(state.average, task.space.size), ask.key, _CHECKED)
         excess = log_q - log_prior(_through(task, state), v)
         rate = self.loss.rate()
         parts = (np.array(2), rate * answer.losses, rate**2 * answer.variances, np.asarray(excess, np.float64))

@@ -51,7 +51,7 @@ def judged(truth: Truth, gradients: np.ndarray, compared: Compared, cost: float,
     noise = _share(doubt * unit, length)
     share = compared.spread(gradients) / max(_ACCURACY * compared.length(truth.value), 1e-30)
     work = cost * max(1.0, share**2)
-    if bias > _ACCURACY or not truth.exists.all():
+    if bias > _ACCURACY or not truth.exists.all() or not samples.any():  # 0 in every run has no spread, and no use
         work = float("inf")
     room = noise if unbiased else _share(gap * unit, length) + 2.0 * noise
     code, sentence = _class(truth, mean, error, z, bias, room, names)

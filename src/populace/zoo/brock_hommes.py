@@ -8,8 +8,9 @@ from its fundamental value; a type expects g x + b. With R the gross return of t
 
 Type 1 is the fundamentalist (0, 0), type 4 follows the trend (1.01, 0); types 2 and 3 are free.
 
-Facts it must reproduce (tests/zoo): the transition is Gaussian, with the log-likelihood below; with no bias and no
-trend the deviation is white noise of standard deviation sigma / R; every derivative passes, as nothing jumps.
+Facts it must reproduce (tests/zoo): the transition is Gaussian, with the log-likelihood below; without switching
+(beta = 0), bias or trend of types 2 and 3, the deviation is an AR(1) with slope 1.01 / 4 R and noise sigma / R; every
+derivative passes, as nothing jumps.
 """
 
 import equinox as eqx
