@@ -106,16 +106,25 @@ def fitted(simulation: pop.Simulation, misfit: Misfit, start: dict[str, Array], 
         at, state = carry
         keys = jr.split(jr.fold_in(key, i), 4)
         sample = estimator.sample(expected, at, keys)
-        gradient = jax.tree.map(lambda g, v: jnp.nan_to_num(g).mean(0) + v, sample.gradients, at)
+        good = jnp.stack(
+            [jnp.isfinite(g).reshape(len(keys), -1).all(1) for g in jax.tree.leaves(sample.gradients)]
+        ).all(0)
+        gradient = jax.tree.map(lambda g, v: _over(g, good) + v, sample.gradients, at)
         norm = optax.global_norm(gradient)
         gradient = jax.tree.map(lambda g: g * jnp.minimum(1.0, 100.0 / norm), gradient)
         move, state = optimiser.update(gradient, state)
         at = optax.apply_updates(at, move)
-        return (at, state), (at, sample.values.mean())
+        return (at, state), (at, sample.values.mean(), (~good).sum())
 
-    _, (path, losses) = jax.lax.scan(one, (start, optimiser.init(start)), jnp.arange(rounds))
+    _, (path, losses, lost) = jax.lax.scan(one, (start, optimiser.init(start)), jnp.arange(rounds))
     late = jax.tree.map(lambda leaf: leaf[-(rounds // 3) :].mean(0), path)
-    return late, losses
+    return late, losses, lost.sum()
+
+
+def _over(gradients: Array, good: Array) -> Array:
+    """The mean over the runs whose gradient is finite."""
+    kept = jnp.where(good.reshape(-1, *(1,) * (gradients.ndim - 1)), gradients, 0.0)
+    return kept.sum(0) / jnp.maximum(good.sum(), 1)
 
 
 def contest(*, quick: bool) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def contest(*, quick: bool) -> dict[str, Any]:
         known = jnp.asarray(np.arange(WEEKS) < last, jnp.float32)
         blind = np.where(np.arange(WEEKS)[:, None] < last, 1.0, 0.0)
         misfit = Misfit(jnp.asarray(deaths * blind, jnp.float32), jnp.asarray(cases * blind, jnp.float32), known)
-        at, losses = fitted(simulation, misfit, start, jr.key(origin), 100 if quick else 600)
+        at, losses, lost = fitted(simulation, misfit, start, jr.key(origin), 100 if quick else 600)
         seen = pop.ensemble(
             simulation.model,
             jr.key(50 + origin),
@@ -153,7 +162,8 @@ def contest(*, quick: bool) -> dict[str, Any]:
         forecasts["trend"][origin] = np.stack([deaths[last - 1] * change**h for h in range(1, AHEAD + 1)])
         notes.append(
             f"week {origin}: deaths {deaths[ahead].sum():.0f}, forecast {forecasts['epidemic'][origin].sum():.0f}, "
-            f"last week repeated {forecasts['persistence'][origin].sum():.0f}; misfit {float(losses[-20:].mean()):.0f}"
+            f"last week repeated {forecasts['persistence'][origin].sum():.0f}; "
+            f"misfit {float(losses[-20:].mean()):.0f}, {int(lost)} gradients not finite"
         )
     scores = {name: score(found, deaths) for name, found in forecasts.items()}
     spent = time.process_time() - begun
