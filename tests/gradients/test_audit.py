@@ -111,7 +111,7 @@ def test_what_passes_no_gradient_is_called_blind():
 
 def test_what_is_0_in_every_run_is_not_recommended_where_all_is_too_noisy():
     """Nothing can be told with so few keys; what never varies would seem the most accurate."""
-    found = audited(Cut(cut=0.4), lambda seen: seen["above"], pop.Score(), pop.Differences(), keys=8)
+    found = audited(Cut(cut=0.4), lambda seen: seen["above"], pop.Score(), pop.Differences(), keys=16)
     assert {verdict.code for verdict in found.verdicts.values()} == {pop.Code.TOO_NOISY}
     assert found.recommended == "Differences"
 
