@@ -21,9 +21,9 @@ import numpyro.distributions as dist
 import populace as pop
 from populace.zoo.schelling import Schelling
 
-STEPS, AVERAGED = 5, 20
+STEPS, AVERAGED = 6, 20
 truth = {"tolerance": 0.45, "spread": 0.15, "density": 0.75}
-model = pop.bind(Schelling(pop.Grid(16, 16, pop.Moore(1))), truth)
+model = pop.bind(Schelling(pop.Grid(20, 20, pop.Moore(1))), truth)
 
 # %% [markdown]
 # The data are the mean curves of twenty runs: the share of like neighbours, and how many moved. More runs at the same
@@ -50,8 +50,8 @@ problem = pop.Problem(pop.Simulation(model, STEPS), space, target)
 
 # %%
 differences = pop.Differences(step=0.1, scale={"v": 1.0})
-method = pop.GradientDescent(differences, starts=1, difference=0.3, judged=300)
-fit = pop.calibrate(problem, method, jr.key(3), budget=10_000, predictive=20)
+method = pop.GradientDescent(differences, starts=1, difference=0.3, judged=600)
+fit = pop.calibrate(problem, method, jr.key(3), budget=14_000, predictive=20)
 print(*fit.estimate.notes(), sep="\n")
 real = np.asarray(space.to_real({name: jnp.array([value]) for name, value in truth.items()}))[0]
 errors = (fit.estimate.real - real) / np.sqrt(np.diag(fit.estimate.covariance))
