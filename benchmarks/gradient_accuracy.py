@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -67,8 +68,24 @@ class Epidemic(pop.Model):
         return {"prevalence": people.infected.mean()}
 
 
+class Each(pop.Model):
+    """The same, seen person by person: what light cones weigh."""
+
+    epidemic: Epidemic
+
+    def init(self, draw: pop.Draw) -> People:
+        return self.epidemic.init(draw)
+
+    def step(self, draw: pop.Draw, people: People) -> People:
+        return self.epidemic.step(draw, people)
+
+    def observe(self, people: People) -> dict[str, Array]:
+        return {"prevalence": people.infected / people.infected.size}
+
+
 def estimators(*, quick: bool) -> dict[str, pop.Estimator]:
-    """Who takes part, by name; the quick table leaves out twins with several candidates."""
+    """Who takes part, by name; the quick table leaves out twins with several candidates, and all cones but one."""
+    town = network()
     wide = {name: jnp.float32(value) for name, value in AT.items()}
     found: list[pop.Estimator] = [
         pop.Differences(step=0.1, scale=wide),
@@ -77,6 +94,7 @@ def estimators(*, quick: bool) -> dict[str, pop.Estimator]:
         pop.Score(pop.Learned(), group=64),
         pop.Twin(),
         pop.Guided(step=0.1, scale=wide),
+        *(pop.LocalScore(pop.LightCone.of(town, radius)) for radius in ((2,) if quick else (1, 2, 3))),
     ]
     if not quick:
         found += [pop.Twin(candidates=4, importance=1.0), pop.SharedTwin(candidates=4, importance=1.0)]
@@ -91,10 +109,27 @@ def _named(one: pop.Estimator) -> str:
     return one.name
 
 
+def network() -> pop.Network:
+    return pop.small_world(jr.key(0), 1_000, degree=10, rewire=0.1)
+
+
 def expected(horizon: str) -> pop.ExpectedLoss:
     steps, loss = HORIZONS[horizon]
-    town = pop.small_world(jr.key(0), 1_000, degree=10, rewire=0.1)
-    return pop.ExpectedLoss(pop.Simulation(Epidemic(town, **AT), steps), loss)
+    return pop.ExpectedLoss(pop.Simulation(Epidemic(network(), **AT), steps), loss)
+
+
+def by_person(horizon: str) -> pop.ExpectedLoss:
+    """The same loss with a term for each row and person."""
+    steps, loss = HORIZONS[horizon]
+
+    def terms(seen: dict[str, Array]) -> Array:
+        """Those that the loss leaves out are 0: its derivative by what is seen is a weight, as it is linear."""
+        prevalence = {"prevalence": seen["prevalence"].sum(1)}
+        weights = jax.grad(lambda seen: loss(seen).sum())(prevalence)["prevalence"]
+        return weights[:, None] * seen["prevalence"]
+
+    simulation = pop.Simulation(Each(Epidemic(network(), **AT)), steps)
+    return pop.ExpectedLoss(simulation, terms, lambda at: {f"epidemic.{name}": value for name, value in at.items()})
 
 
 def seconds_a_key(loss: pop.ExpectedLoss, one: pop.Estimator, keys: int) -> float:
@@ -131,10 +166,11 @@ def main() -> None:
         rows: list[list[Any]] = [["truth", *_cells(truth.gradient, truth.error), "", ""]]
         length = np.sqrt(sum((float(truth.gradient[k]) * AT[k]) ** 2 for k in AT))
         for name, one in estimators(quick=given.quick).items():
-            found = pop.differentiate(loss, one, jr.key(200), at=AT, keys=keys, progress=False)
-            cost = one.runs(loss.at(AT))
+            its = by_person(horizon) if isinstance(one, pop.LocalScore) else loss
+            found = pop.differentiate(its, one, jr.key(200), at=AT, keys=keys, progress=False)
+            cost = one.runs(its.at(AT))
             if one.differentiates:
-                cost = seconds_a_key(loss, one, keys) / run
+                cost = seconds_a_key(its, one, keys) / run
             gaps = {k: found.gradient[k] - truth.gradient[k] for k in AT}
             z = {k: float(gaps[k] / np.hypot(found.error[k], truth.error[k])) for k in AT}
             spread = {k: float(found.error[k] * np.sqrt(keys)) for k in AT}

@@ -14,6 +14,7 @@ from scipy.interpolate import CubicSpline
 import populace as pop
 from populace.problem.varying import linked, unlinked
 from populace.testing.models import check_model
+from populace.zoo.random_walk import RandomWalk
 from populace.zoo.sir import SIR
 
 
@@ -31,6 +32,23 @@ class Towns(pop.Model):
 
     def observe(self, state: Array) -> dict[str, Array]:
         return {"ill": state}
+
+
+class Mixed(pop.Model):
+    """A town of 20,000 who all meet: susceptible, infected, and who was caught today."""
+
+    beta: Float[Array, ""] = pop.parameter(domain=pop.positive)
+
+    def init(self, draw: pop.Draw) -> Array:
+        return jnp.array([19_800.0, 200.0, 0.0])
+
+    def step(self, draw: pop.Draw, state: Array) -> Array:
+        caught = draw.binomial("infect", state[0], -jnp.expm1(-self.beta * state[1] / 20_000.0), size=())
+        healed = draw.binomial("recover", state[1], 0.2, size=())
+        return jnp.stack([state[0] - caught, state[1] + caught - healed, caught])
+
+    def observe(self, state: Array) -> dict[str, Array]:
+        return {"caught": state[2]}
 
 
 TOWN = pop.small_world(jr.key(0), 60, degree=6, rewire=0.2)
@@ -99,6 +117,35 @@ def test_a_network_gives_a_value_a_unit_a_time_or_both():
         jr.normal(jr.key(0), (500, both.weights.size))
     )
     assert 0.5 < float(draws.std()) < 2.0
+
+
+def test_the_gradient_of_a_curve_is_the_closed_form():
+    """E[x] = sum over t of 2 p(t) - 1, with two steps in the first period and three in the second; a derivative of
+    each value is 2 p (1 - p) times its period's steps, which straight-through has exactly.
+    """
+    values = jnp.array([-0.5, 1.0])
+    varying = pop.Varying(RandomWalk(walkers=20), {"p": pop.Steps((3,), values)})
+    loss = pop.ExpectedLoss(pop.Simulation(varying, 5), lambda seen: seen["position"][-1])
+    sample = pop.Pathwise(recompute=None).sample(loss, {"curves.p.values": values}, jr.split(jr.key(5), 2))
+    p = 1.0 / (1.0 + np.exp(-np.asarray(values)))
+    exact = np.array([2.0, 3.0]) * 2.0 * p * (1.0 - p)
+    np.testing.assert_allclose(sample.gradients["curves.p.values"], np.stack([exact, exact]), rtol=1e-5)
+
+
+def test_the_rates_before_and_after_a_measure_are_found_within_errors():
+    """An epidemic in a mixed town whose rate falls from .5 to .15 on day 12."""
+    truth = np.log([0.5, 0.15])
+    varying = pop.Varying(Mixed(0.5), {"beta": pop.Steps((12,), jnp.zeros(2), centre=-1.5, width=0.7)})
+    at = pop.bind(varying, {"curves.beta.values": jnp.asarray((truth + 1.5) / 0.7, jnp.float32)})
+    data = np.asarray(pop.ensemble(at, jr.key(6), 24, runs=1).observations["caught"])[0, 0]
+    weeks = pop.moment("weekly", lambda caught: caught.reshape(6, 4).sum(1), of="caught")
+    problem = pop.Problem(
+        pop.Simulation(varying, 24), pop.Space(varying.priors()), pop.Target({"caught": data}, [weeks])
+    )
+    method = pop.GradientDescent(pop.Pathwise(recompute=None), starts=1, judged=60)
+    fit = pop.calibrate(problem, method, jr.key(7), budget=3_000, predictive=2)
+    found, errors = np.asarray(fit.estimate.real), np.sqrt(np.diag(fit.estimate.covariance))
+    assert (errors < 0.3).all() and (np.abs(found - (truth + 1.5) / 0.7) < 4 * errors).all()
 
 
 def test_neural_calibration_finds_how_covariates_make_the_rate():
