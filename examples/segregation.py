@@ -50,8 +50,8 @@ problem = pop.Problem(pop.Simulation(model, STEPS), space, target)
 
 # %%
 differences = pop.Differences(step=0.1, scale={"v": 1.0})
-method = pop.GradientDescent(differences, starts=1, difference=0.3, judged=600)
-fit = pop.calibrate(problem, method, jr.key(3), budget=14_000, predictive=20)
+method = pop.GradientDescent(differences, starts=1, difference=0.3, judged=300)
+fit = pop.calibrate(problem, method, jr.key(3), budget=7_000, predictive=20)
 print(*fit.estimate.notes(), sep="\n")
 real = np.asarray(space.to_real({name: jnp.array([value]) for name, value in truth.items()}))[0]
 errors = (fit.estimate.real - real) / np.sqrt(np.diag(fit.estimate.covariance))

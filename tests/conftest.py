@@ -1,20 +1,47 @@
 """What holds for every test.
 
 Two devices are made of the processor before JAX starts, so that code for several devices runs on any machine, and
-pictures are drawn without a display. Nothing compiled is kept between sessions: a test must not pass because an
-older program is still in a cache.
+pictures are drawn without a display. What is compiled is kept for the session only, in a folder that all its processes
+share: a test must not pass because an older program is still in a cache.
 """
 
+import atexit
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
-# Most of a test's time goes to compiling, and code that runs for milliseconds repays little of it: a third less time.
-_FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=1"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
+# Most of a test's time goes to compiling, and code that runs for milliseconds repays little of it: half the time is
+# saved by less of it. XLA dies of a flag that it does not know, and flags come and go with its versions: so they are
+# tried in a process of their own, once a session; its workers and their children inherit them.
+_DEVICES = "--xla_force_host_platform_device_count=2"
+_HASTE = (
+    "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1 --xla_llvm_disable_expensive_passes=true"
+)
+
+
+def _flags() -> str:
+    asked = os.environ.get("XLA_FLAGS", "")
+    hasty = f"{asked} {_DEVICES} {_HASTE}".strip()
+    tried = [sys.executable, "-c", "import jax; jax.devices()"]
+    known = subprocess.run(tried, env={**os.environ, "XLA_FLAGS": hasty}, capture_output=True, check=False)
+    return hasty if known.returncode == 0 else f"{asked} {_DEVICES}".strip()
+
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # examples, pages and killed studies compile what others have compiled
+    _compiled = tempfile.mkdtemp(prefix="populace-compiled-")
+    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
+    os.environ["XLA_FLAGS"] = _flags()
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "true"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core runs already: more threads only wait for each other
 
