@@ -31,6 +31,8 @@ from measure import show, timed
 import populace as pop
 
 AT = {"beta": 0.05, "gamma": 0.05, "seeded": 0.05}
+STEP = 0.05
+"""Of differences, as a share of each value: twice as wide they are off by 17 % of the derivative by beta at step 20."""
 HORIZONS: dict[str, tuple[int, Callable[[dict[str, Array]], Array]]] = {
     "mean to 100": (100, lambda seen: seen["prevalence"] / 100.0),
     "mean to 30": (30, lambda seen: seen["prevalence"] / 30.0),
@@ -88,12 +90,12 @@ def estimators(*, quick: bool) -> dict[str, pop.Estimator]:
     town = network()
     wide = {name: jnp.float32(value) for name, value in AT.items()}
     found: list[pop.Estimator] = [
-        pop.Differences(step=0.1, scale=wide),
-        pop.RandomDirections(step=0.1, scale=wide),
+        pop.Differences(step=STEP, scale=wide),
+        pop.RandomDirections(step=STEP, scale=wide),
         pop.Score(),
         pop.Score(pop.Learned(), group=64),
         pop.Twin(),
-        pop.Guided(step=0.1, scale=wide),
+        pop.Guided(step=STEP, scale=wide),
         *(pop.LocalScore(pop.LightCone.of(town, radius)) for radius in ((2,) if quick else (1, 2, 3))),
     ]
     if not quick:

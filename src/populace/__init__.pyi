@@ -33,6 +33,7 @@ from populace._results import Table as Table
 from populace._results import Verdict as Verdict
 from populace.calibration.calibrate import calibrate as calibrate
 from populace.calibration.checks import Calibration as Calibration
+from populace.calibration.checks import amortised_calibration as amortised_calibration
 from populace.calibration.checks import simulation_based_calibration as simulation_based_calibration
 from populace.calibration.differences import DifferencesDescent as DifferencesDescent
 from populace.calibration.estimates import Estimate as Estimate
@@ -49,7 +50,11 @@ from populace.calibration.gradient_descent import GradientDescent as GradientDes
 from populace.calibration.information import Information as Information
 from populace.calibration.information import information as information
 from populace.calibration.langevin import Langevin as Langevin
+from populace.calibration.neural_posterior import LearnedPosterior as LearnedPosterior
+from populace.calibration.neural_posterior import NeuralPosterior as NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC as SequentialABC
+from populace.calibration.two_sample import TwoSample as TwoSample
+from populace.calibration.two_sample import classifier_two_sample as classifier_two_sample
 from populace.calibration.variational import LossesOnly as LossesOnly
 from populace.calibration.variational import Variational as Variational
 from populace.campaigns.counterfactual import Counterfactual as Counterfactual
@@ -224,11 +229,14 @@ from populace.studies.study import Study as Study
 from populace.studies.study import run_study as run_study
 from populace.surrogates.bends import Bent as Bent
 from populace.surrogates.boosted_trees import BoostedTrees as BoostedTrees
+from populace.surrogates.conditional import ConditionalDensity as ConditionalDensity
+from populace.surrogates.conditional import Density as Density
 from populace.surrogates.confirm import Confirmation as Confirmation
 from populace.surrogates.confirm import confirm as confirm
 from populace.surrogates.design import Design as Design
 from populace.surrogates.design import design as design
 from populace.surrogates.fitting import fit_surrogate as fit_surrogate
+from populace.surrogates.flow_matching import FlowMatching as FlowMatching
 from populace.surrogates.gaussian_process import GaussianProcess as GaussianProcess
 from populace.surrogates.gaussian_process import SameNoise as SameNoise
 from populace.surrogates.gaussian_process import VaryingNoise as VaryingNoise

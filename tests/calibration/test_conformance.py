@@ -7,10 +7,13 @@ import optax
 import pytest
 
 from populace.calibration.differences import DifferencesDescent
+from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC
+from populace.surrogates.flow_matching import FlowMatching
 from populace.testing.methods import check_method
 
 METHODS = {
+    "neural posterior": NeuralPosterior(FlowMatching(members=1, width=8, depth=1, steps=20, batch=32)),
     "sequential ABC": SequentialABC(particles=40, check=40),
     "sequential ABC, unadjusted": SequentialABC(particles=40, adjust=False),
     "descent": DifferencesDescent(starts=2, replicates=6, judged=20),

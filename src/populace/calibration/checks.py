@@ -8,6 +8,7 @@ shown beside it, and calibration without contraction is called what it is.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from ..core.progress import display
 from ..core.rounds import Method, rounds
 from ..problem.problem import Problem
 from . import uniformity
+from .estimates import Estimate
 
 _LEVELS = (0.5, 0.8, 0.95)
 _SIZE = 0.05
@@ -110,9 +112,10 @@ class Calibration(Result):
 
     def _text(self) -> tuple[str, ...]:
         ends = ", ".join(f"{count} {code.value}" for code, count in self.stops.items())
+        how = f"with {self.budget} runs each fitted" if self.budget else "was read off at"
         text = [
-            f"{self.method} with {self.budget} runs each fitted {self.fitted} of {self.datasets} data sets that were "
-            f"simulated at parameters from the prior ({ends}).",
+            f"{self.method} {how} {self.fitted} of {self.datasets} data sets that were simulated at parameters from "
+            f"the prior ({ends}).",
             "Calibration without contraction says nothing: a posterior that returns the prior is calibrated.",
         ]
         if self.left_out:
@@ -183,6 +186,63 @@ def simulation_based_calibration(
     """
     if problem.target.covariance is None:
         raise MethodError("every data set is fitted with one covariance: give the target one")
+
+    def fitted(moments: np.ndarray, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:
+        task = _given(problem, moments)
+        done = rounds(method, task, jr.fold_in(key, 0), budget=budget, ticker=ticker)
+        return np.asarray(done.estimate.draws(task, jr.fold_in(key, 1), count), np.float64), done.done.code
+
+    name = type(method).__name__
+    return _checked(problem, fitted, key, name, datasets=datasets, budget=budget, draws=draws, progress=progress)
+
+
+def amortised_calibration(
+    problem: Problem,
+    estimate: Estimate,
+    key: Key,
+    *,
+    datasets: int,
+    draws: int = 100,
+    progress: bool | Progress | None = None,
+) -> Calibration:
+    """The same for an estimate that can be read off at any data (`NeuralPosterior(rounds=1)`): nothing is fitted anew,
+    so that a thousand data sets cost a thousand runs.
+
+    **Arguments:** `datasets`, `draws`: as in `simulation_based_calibration`.
+
+    **Returns:** a `Calibration`.
+
+    **Raises:** `MethodError` for an estimate that holds for its own data only; `SimulatorError`.
+    """
+
+    def read(moments: np.ndarray, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:
+        found = estimate.draws(_given(problem, moments), key, count)
+        return np.asarray(found, np.float64), Code.CONVERGED
+
+    name = type(estimate).__name__
+    return _checked(problem, read, key, name, datasets=datasets, budget=0, draws=draws, progress=progress)
+
+
+def _given(problem: Problem, moments: np.ndarray) -> Problem:
+    """The problem with other data."""
+    target = problem.target
+    return problem.with_target(target.with_values(np.where(target.fitted, moments, target.values)))
+
+
+def _checked(
+    problem: Problem,
+    drawn: Callable[[np.ndarray, Key, int, Ticker], tuple[np.ndarray, Code]],
+    key: Key,
+    name: str,
+    *,
+    datasets: int,
+    budget: int,
+    draws: int,
+    progress: bool | Progress | None,
+) -> Calibration:
+    """`drawn`: from a data set's moments, a key, a count and a ticker to draws on the real scale, and why they ended.
+    Twice as many draws are taken as are ranked.
+    """
     if datasets < 10 or draws < 10:
         raise MethodError(f"{datasets} data sets and {draws} draws show nothing: take 10 of each at the least")
     prior, simulate, fit, place = jr.split(key, 4)
@@ -195,7 +255,7 @@ def simulation_based_calibration(
         left_out = Counter(data.reasons)
         for i in np.flatnonzero(~data.excluded).tolist():
             try:
-                samples[i], code = _fit(problem, data.moments[i], method, jr.fold_in(fit, i), budget, draws, ticker)
+                samples[i], code = drawn(data.moments[i], jr.fold_in(fit, i), 2 * draws, ticker)
                 stops.append(code)
             except (MethodError, SimulatorError) as error:
                 left_out[f"the fit failed: {error}"] += 1
@@ -203,31 +263,21 @@ def simulation_based_calibration(
     if not samples:
         raise MethodError(f"no data set can be fitted: {'; '.join(left_out)}")
     used = np.array(list(samples))
-    drawn = np.stack(list(samples.values()))
+    found = np.stack(list(samples.values()))
     real = np.asarray(problem.space.to_real(truths), np.float64)[used]
-    repeats = [1.0 - len(np.unique(one, axis=0)) / len(one) for one in drawn[:, :draws]]
+    repeats = [1.0 - len(np.unique(one, axis=0)) / len(one) for one in found[:, :draws]]
     return Calibration(
-        method=type(method).__name__,
+        method=name,
         datasets=datasets,
         budget=budget,
         labels=problem.space.labels,
-        places=_places(jr.fold_in(place, 0), drawn[:, :draws], real),
-        joint=_joint(jr.fold_in(place, 1), drawn, real),
-        contraction=_contraction(problem, drawn),
+        places=_places(jr.fold_in(place, 0), found[:, :draws], real),
+        joint=_joint(jr.fold_in(place, 1), found, real),
+        contraction=_contraction(problem, found),
         stops=dict(Counter(stops)),
         left_out=dict(left_out),
         repeats=float(np.median(repeats)),
     )
-
-
-def _fit(
-    problem: Problem, moments: np.ndarray, method: Method, key: Key, budget: int, draws: int, ticker: Ticker
-) -> tuple[np.ndarray, Code]:
-    """Twice as many draws (2 draws, d) of the estimate for other data, and why the fit ended."""
-    target = problem.target
-    task = problem.with_target(target.with_values(np.where(target.fitted, moments, target.values)))
-    done = rounds(method, task, jr.fold_in(key, 0), budget=budget, ticker=ticker)
-    return np.asarray(done.estimate.draws(task, jr.fold_in(key, 1), 2 * draws), np.float64), done.done.code
 
 
 def _places(key: Key, draws: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from jaxtyping import Array
 
 from .._types import Key
 from ..core.noise import host_generator
-from . import networks
-from .networks import Plan, Weights
+from . import networks, training
+from .networks import Weights
 from .regressor import Fitted, Prediction, Regressor, Standard, check_enough, normalised
 
 _LOW, _HIGH = -10.0, 1.0
@@ -53,20 +53,18 @@ class NeuralEnsemble(Regressor):
         check_enough(self, inputs)
         standard = Standard.of(outputs)
         n, k = outputs.shape
-        x = networks.padded(inputs)
+        x = training.padded(inputs, 0.5)
         y = jnp.asarray(np.concatenate([standard(outputs), np.zeros((x.shape[0] - n, k))]), jnp.float32)
         split, start = jr.split(key)
-        rows = networks.folds(n, self.members, host_generator(split), x.shape[0])
+        rows = training.folds(n, self.members, host_generator(split), x.shape[0])
         choices = len(self.decays)
-        plan = Plan(
-            (3 * inputs.shape[1], *([self.width] * self.depth), 2 * k), self.steps, min(self.batch, n), self.rate
-        )
-        weights, least = networks.trained(
-            plan,
+        sizes = (3 * inputs.shape[1], *([self.width] * self.depth), 2 * k)
+        weights, least = training.trained(
+            training.Plan(self.steps, min(self.batch, n), self.rate),
+            _First(sizes),
             _likelihood,
             _square,
-            x,
-            y,
+            (x, y),
             jax.tree.map(lambda leaf: jnp.tile(leaf, (choices,) + (1,) * (leaf.ndim - 1)), rows),
             jnp.repeat(jnp.asarray(self.decays, jnp.float32), self.members),
             jnp.tile(jr.split(start, self.members), choices),
@@ -102,25 +100,39 @@ class FittedEnsemble(Fitted):
 
     def _members(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and noise variances of each member, (members, m, k), standardised."""
-        out = np.asarray(networks.each_said(self.weights, networks.padded(inputs)), np.float64)[:, : inputs.shape[0]]
+        out = np.asarray(networks.each_said(self.weights, training.padded(inputs, 0.5)), np.float64)[
+            :, : inputs.shape[0]
+        ]
         k = out.shape[-1] // 2
         return out[..., :k], np.exp(np.clip(out[..., k:], _LOW, _HIGH))
 
 
-def _likelihood(said: Array, outputs: Array) -> Array:
+@dataclass(frozen=True)
+class _First:
+    """The first weights of a network with these layers."""
+
+    sizes: tuple[int, ...]
+
+    def __call__(self, key: Key) -> Weights:
+        return networks.first(key, self.sizes)
+
+
+def _likelihood(weights: Weights, rows: tuple[Array, Array], key: Key) -> Array:
     """Beta-weighted Gaussian loss, (n,)."""
-    k = outputs.shape[-1]
-    mean, log = said[:, :k], jnp.clip(said[:, k:], _LOW, _HIGH)
+    inputs, outputs = rows
+    says, k = networks.said(weights, inputs), outputs.shape[-1]
+    mean, log = says[:, :k], jnp.clip(says[:, k:], _LOW, _HIGH)
     plain = 0.5 * (jnp.square(mean - outputs) * jnp.exp(-log) + log)
     return (plain * jax.lax.stop_gradient(jnp.exp(0.5 * log))).sum(1)
 
 
-def _square(said: Array, outputs: Array) -> Array:
-    return jnp.square(said[:, : outputs.shape[-1]] - outputs).sum(1)
+def _square(weights: Weights, rows: tuple[Array, Array], key: Key) -> Array:
+    inputs, outputs = rows
+    return jnp.square(networks.said(weights, inputs)[:, : outputs.shape[-1]] - outputs).sum(1)
 
 
 def _relevance(weights: Weights, inputs: np.ndarray, outputs: int) -> np.ndarray:
     """The root mean square derivative of the mean along each input, over at most 512 of the points learned from."""
     taken = inputs[np.linspace(0, inputs.shape[0] - 1, min(_ROWS, inputs.shape[0])).astype(int)]
-    found = np.asarray(networks.slopes(weights, networks.padded(taken)), np.float64)[:, : taken.shape[0], :outputs]
+    found = np.asarray(networks.slopes(weights, training.padded(taken, 0.5)), np.float64)[:, : taken.shape[0], :outputs]
     return normalised(np.sqrt((found**2).mean((0, 1, 2))))

@@ -1,0 +1,114 @@
+"""What a conditional density is: it learns how likely values are where something else is given.
+
+Values lie on a scale on which they are N(0, I) before anything is given (parameters on the normal scale of their
+priors), so that a density that learns nothing returns the prior.
+"""
+
+import abc
+
+import equinox as eqx
+import numpy as np
+import scipy.linalg
+
+from .._errors import MethodError
+from .._types import Key
+
+
+class Density(abc.ABC):
+    """A conditional density that has learned. Two methods."""
+
+    @abc.abstractmethod
+    def sample(self, given: np.ndarray, key: Key, count: int) -> np.ndarray:
+        """Draws (count, d) of the values where `given` (k,) is."""
+
+    @abc.abstractmethod
+    def log_prob(self, values: np.ndarray, given: np.ndarray) -> np.ndarray:
+        """The logarithm of the density (n,) at values (n, d), each where its row of `given` (n, k) is."""
+
+
+class ConditionalDensity(eqx.Module):
+    """How to learn one. A method, and a name for people."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What people call it."""
+
+    @abc.abstractmethod
+    def fit(self, values: np.ndarray, given: np.ndarray, weights: np.ndarray, key: Key) -> Density:
+        """Learn from values (n, d) and what was given with each (n, k), all finite, with weights (n,) of mean 1.
+
+        **Raises:** `MethodError` for too few rows.
+        """
+
+
+LEAST = 50
+
+
+def check_rows(density: ConditionalDensity, values: np.ndarray) -> None:
+    """Refuse too few rows.
+
+    **Raises:** `MethodError`, which says how many are needed.
+    """
+    if values.shape[0] < LEAST:
+        raise MethodError(f"{density.name} cannot learn from {values.shape[0]} valid runs: give {LEAST} or more")
+
+
+class Squashed(eqx.Module):
+    """Numbers of any units and tails on a scale for networks: arsinh of the distance from the median in robust spreads,
+    with mean 0 and variance 1 among the rows it was made of.
+
+    `middle`, `spread`, `centre`, `scale`: (k,) each.
+    """
+
+    middle: np.ndarray
+    spread: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+
+    @staticmethod
+    def of(rows: np.ndarray) -> "Squashed":
+        """Of rows (n, k)."""
+        middle = np.median(rows, axis=0)
+        low, high = np.quantile(rows, [0.16, 0.84], axis=0)
+        spread = np.where(high > low, (high - low) / 2.0, rows.std(0))
+        spread = np.where(spread > 1e-12 * np.maximum(np.abs(middle), 1e-300), spread, 1.0)
+        bent = np.arcsinh((rows - middle) / spread)
+        scale = bent.std(0)
+        return Squashed(middle, spread, bent.mean(0), np.where(scale > 1e-12, scale, 1.0))
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        return (np.arcsinh((rows - self.middle) / self.spread) - self.centre) / self.scale
+
+
+class Line(eqx.Module):
+    """A linear regression of values (d) on what is given (k), with a covariance of residuals.
+
+    `slopes` (k, d); `centre` (d,); `root` (d, d): the Cholesky factor of that covariance.
+    """
+
+    slopes: np.ndarray
+    centre: np.ndarray
+    root: np.ndarray
+
+    @staticmethod
+    def of(values: np.ndarray, given: np.ndarray, weights: np.ndarray) -> "Line":
+        """By least squares; the ridge is for columns that never vary, or vary together."""
+        share = weights / weights.sum()
+        centre, middle = share @ values, share @ given
+        x, y = given - middle, values - centre
+        gram = (x * share[:, None]).T @ x + 1e-6 * np.eye(x.shape[1])
+        slopes = np.linalg.solve(gram, (x * share[:, None]).T @ y)
+        left = y - x @ slopes
+        spread = (left * share[:, None]).T @ left
+        floor = 1e-6 * np.trace(spread) / len(spread) + 1e-12
+        return Line(slopes, centre - middle @ slopes, np.linalg.cholesky(spread + floor * np.eye(len(spread))))
+
+    def off(self, values: np.ndarray, given: np.ndarray) -> np.ndarray:
+        """Values (n, d) as residuals."""
+        left = values - self.centre - given @ self.slopes
+        return scipy.linalg.solve_triangular(self.root, left.T, lower=True).T
+
+    def on(self, residuals: np.ndarray, given: np.ndarray) -> np.ndarray:
+        """Residuals (n, d) as values."""
+        return self.centre + given @ self.slopes + residuals @ self.root.T
