@@ -31,7 +31,7 @@ _LEAST = 100
 """Runs a round."""
 _HELD = 2_000
 """Draws of the posterior that a region is made to hold."""
-_ATTEMPTS = 20
+_ATTEMPTS = 10
 _DRAWN = 2_000
 _SPILT = 0.05
 
@@ -206,7 +206,7 @@ def _learned(density: ConditionalDensity, scale: Scale, state: Known, key: Key) 
 
 
 def _sampled(scale: Scale, density: Density, data: np.ndarray, key: Key, count: int) -> tuple[np.ndarray, float]:
-    """Draws (count, d) that the prior allows, and the share of the density that it does not. Where too few of 20 times
+    """Draws (count, d) that the prior allows, and the share of the density that it does not. Where too few of ten times
     as many lie inside, others are held at its bounds.
     """
     kept: list[np.ndarray] = []

@@ -43,6 +43,7 @@ class ConditionalDensity(eqx.Module):
 
 
 LEAST = 50
+_PLAIN = 3.0
 
 
 def check_rows(density: ConditionalDensity, values: np.ndarray) -> None:
@@ -55,16 +56,14 @@ def check_rows(density: ConditionalDensity, values: np.ndarray) -> None:
 
 
 class Squashed(eqx.Module):
-    """Numbers of any units and tails on a scale for networks: arsinh of the distance from the median in robust spreads,
-    with mean 0 and variance 1 among the rows it was made of.
+    """Numbers of any units and tails on a scale for networks: distances from the median in robust spreads, as they are
+    up to three, and beyond by the logarithm. What is linear stays so where nearly all rows are.
 
-    `middle`, `spread`, `centre`, `scale`: (k,) each.
+    `middle`, `spread`: (k,) each.
     """
 
     middle: np.ndarray
     spread: np.ndarray
-    centre: np.ndarray
-    scale: np.ndarray
 
     @staticmethod
     def of(rows: np.ndarray) -> "Squashed":
@@ -72,13 +71,13 @@ class Squashed(eqx.Module):
         middle = np.median(rows, axis=0)
         low, high = np.quantile(rows, [0.16, 0.84], axis=0)
         spread = np.where(high > low, (high - low) / 2.0, rows.std(0))
-        spread = np.where(spread > 1e-12 * np.maximum(np.abs(middle), 1e-300), spread, 1.0)
-        bent = np.arcsinh((rows - middle) / spread)
-        scale = bent.std(0)
-        return Squashed(middle, spread, bent.mean(0), np.where(scale > 1e-12, scale, 1.0))
+        still = spread <= 1e-12 * np.maximum(np.abs(middle), 1e-300)
+        return Squashed(middle, np.where(still, 1.0, spread))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        return (np.arcsinh((rows - self.middle) / self.spread) - self.centre) / self.scale
+        far = (rows - self.middle) / self.spread
+        beyond = np.maximum(np.abs(far) - _PLAIN, 0.0)
+        return np.clip(far, -_PLAIN, _PLAIN) + np.sign(far) * np.log1p(beyond)
 
 
 class Line(eqx.Module):

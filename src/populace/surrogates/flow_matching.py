@@ -45,13 +45,14 @@ class FlowMatching(ConditionalDensity):
     """A density by flow matching.
 
     **Arguments:** `members`: how many networks, each leaving its share of the rows out; `width`, `depth`: of their
-    hidden layers; `steps`, `batch`, `rate`: of Adam, with a one-cycle schedule; `decay`: of weights.
+    hidden layers; `steps` (2,000 for a thousand rows and as its root for more, if None), `batch`, `rate`: of Adam, with
+    a one-cycle schedule; `decay`: of weights.
     """
 
     members: int = eqx.field(static=True, default=4)
     width: int = eqx.field(static=True, default=64)
     depth: int = eqx.field(static=True, default=3)
-    steps: int = eqx.field(static=True, default=2000)
+    steps: int | None = eqx.field(static=True, default=None)
     batch: int = eqx.field(static=True, default=128)
     rate: float = eqx.field(static=True, default=2e-3)
     decay: float = eqx.field(static=True, default=0.1)
@@ -72,7 +73,7 @@ class FlowMatching(ConditionalDensity):
         if self.members == 1:
             rows = jax.tree.map(lambda leaf: leaf[:1], rows)
         found, least = training.trained(
-            training.Plan(self.steps, min(self.batch, n), self.rate),
+            training.Plan(self.steps or _schedule(n), min(self.batch, n), self.rate),
             _First((d + k + 1 + 2 * _WAVES, *([self.width] * self.depth), d)),
             _loss,
             _look,
@@ -93,6 +94,11 @@ class _First:
     def __call__(self, key: Key) -> Weights:
         *layers, last = networks.first(key, self.sizes)
         return [*layers, (0.0 * last[0], last[1])]
+
+
+def _schedule(rows: int) -> int:
+    """Steps of training, in a few sizes so that few programs are compiled."""
+    return round(2_000 * np.sqrt(training.room(max(rows, 1_000)) / 1_024) / 20) * 20
 
 
 def _spoken(weights: Weights, x: Array, t: Array, given: Array) -> Array:
