@@ -73,7 +73,12 @@ def theirs(task: Task, python: str, runs: dict[str, np.ndarray], observed: list[
             "covariance": (root.T @ root).tolist(),
         }
         done = subprocess.run(
-            [python, str(script)], input=json.dumps(request) + "\n", text=True, capture_output=True, check=False
+            [python, str(script)],
+            input=json.dumps(request) + "\n",
+            text=True,
+            capture_output=True,
+            check=False,
+            cwd=folder,  # sbi leaves its logs where it runs
         )
         if done.returncode:
             raise RuntimeError(f"sbi failed on {task.name}: {done.stderr[-2000:]}")
