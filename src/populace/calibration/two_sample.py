@@ -51,14 +51,6 @@ class TwoSample(Result):
         return {"accuracy": self.accuracy, "error": self.error, "p": self.p, "rows": self.rows}
 
 
-@dataclass(frozen=True)
-class _First:
-    sizes: tuple[int, ...]
-
-    def __call__(self, key: Key) -> Weights:
-        return networks.first(key, self.sizes)
-
-
 def classifier_two_sample(
     one: np.ndarray, other: np.ndarray, key: Key, *, folds: int = 5, width: int | None = None
 ) -> TwoSample:
@@ -89,7 +81,7 @@ def classifier_two_sample(
     batch = min(256, n)
     weights, _ = training.trained(
         training.Plan(max(600, _EPOCHS * 2 * n // batch // 20 * 20), batch, 3e-3),
-        _First((one.shape[1], hidden, hidden, 1)),
+        networks.First((one.shape[1], hidden, hidden, 1)),
         _entropy,
         _entropy,
         (x, y),

@@ -1,7 +1,6 @@
 """What a conditional density is: it learns how likely values are where something else is given.
 
-Values lie on a scale on which they are N(0, I) before anything is given (parameters on the normal scale of their
-priors), so that a density that learns nothing returns the prior.
+Values have mean 0 and variance 1 before anything is given: parameters on a scale of their priors.
 """
 
 import abc

@@ -14,7 +14,6 @@ A network that says nothing leaves the regression with Gaussian residuals. Membe
 stop where they do best on these, and their velocities are averaged: one field, with one density.
 """
 
-import functools
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -36,8 +35,8 @@ _WAVES = 1
 """Frequencies at which a network sees the logarithm of a time's odds."""
 _NEAR = 0.003
 """How near the ends that logarithm resolves."""
-_STEPS = 40
-"""Steps of the way from noise to values, shorter towards the end."""
+_GRID = 1.0 - (1.0 - np.arange(41) / 40) ** 2
+"""Times on the way from noise to values, closer towards the end."""
 _AT_ONCE = 8_192
 
 
@@ -74,7 +73,7 @@ class FlowMatching(ConditionalDensity):
             rows = jax.tree.map(lambda leaf: leaf[:1], rows)
         found, least = training.trained(
             training.Plan(self.steps or _schedule(n), min(self.batch, n), self.rate),
-            _First((d + k + 1 + 2 * _WAVES, *([self.width] * self.depth), d)),
+            networks.First((d + k + 1 + 2 * _WAVES, *([self.width] * self.depth), d), last=0.0),  # it says nothing yet
             _loss,
             _look,
             data,
@@ -83,17 +82,6 @@ class FlowMatching(ConditionalDensity):
             jr.split(start, self.members),
         )
         return FittedFlow(found, squashed, line, float(least.mean()))
-
-
-@dataclass(frozen=True)
-class _First:
-    """The first weights of a network with these layers, which says nothing."""
-
-    sizes: tuple[int, ...]
-
-    def __call__(self, key: Key) -> Weights:
-        *layers, last = networks.first(key, self.sizes)
-        return [*layers, (0.0 * last[0], last[1])]
 
 
 def _schedule(rows: int) -> int:
@@ -174,11 +162,6 @@ def _parts(rows: np.ndarray) -> list[Array]:
     return [training.padded(piece) for piece in pieces]
 
 
-@functools.cache
-def _grid() -> np.ndarray:
-    return 1.0 - (1.0 - np.arange(_STEPS + 1) / _STEPS) ** 2
-
-
 def _velocity(weights: Weights, x: Array, t: Array, given: Array) -> Float[Array, "*n d"]:
     """The mean velocity of all members at x (..., d) and one time."""
     s = (1.0 - t) ** 2 + t**2
@@ -192,7 +175,7 @@ def _velocity(weights: Weights, x: Array, t: Array, given: Array) -> Float[Array
 @jax.jit
 def _carried(weights: Weights, noise: Array, given: Array) -> Float[Array, "n d"]:
     """Noise (n, d) carried to values, by Heun's method."""
-    times = jnp.asarray(_grid(), jnp.float32)
+    times = jnp.asarray(_GRID, jnp.float32)
 
     def step(x: Array, ends: tuple[Array, Array]) -> tuple[Array, None]:
         t, until = ends
@@ -206,7 +189,7 @@ def _carried(weights: Weights, noise: Array, given: Array) -> Float[Array, "n d"
 @jax.jit
 def _log_density(weights: Weights, values: Array, given: Array) -> Float[Array, " n"]:
     """Values (n, d) carried back to noise, whose density counts, with the stretching on the way (Heun)."""
-    times = jnp.asarray(_grid()[::-1].copy(), jnp.float32)
+    times = jnp.asarray(_GRID[::-1].copy(), jnp.float32)
 
     def moved(x: Array, t: Array, near: Array) -> tuple[Array, Array]:
         """Velocity (d,) and its divergence at one point."""

@@ -5,6 +5,7 @@ interval, so that what changes fast near an end is learned as easily as what doe
 """
 
 import itertools
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import jax
@@ -41,15 +42,23 @@ def said(weights: Weights, inputs: Array) -> Float[Array, "n heads"]:
     return perceptron(weights, features(inputs))
 
 
-def first(key: Key, sizes: tuple[int, ...]) -> Weights:
-    """He's scale for the hidden layers, a tenth of it for the last."""
-    layers = []
-    for i, (inward, outward) in enumerate(itertools.pairwise(sizes)):
-        matrix, shift = jr.split(jr.fold_in(key, i))
-        scale = jnp.sqrt(2.0 / inward) * (0.1 if i == len(sizes) - 2 else 1.0)
-        begun = 0.3 * jr.normal(shift, (outward,)) if i == 0 else jnp.zeros(outward)
-        layers.append((scale * jr.normal(matrix, (inward, outward)), begun))
-    return layers
+@dataclass(frozen=True)
+class First:
+    """From a key to the first weights of a network with these layers, inputs and outputs among them: He's scale for the
+    hidden ones, `last` times it for the last. Two that are alike are equal, so that what is compiled is found again.
+    """
+
+    sizes: tuple[int, ...]
+    last: float = 0.1
+
+    def __call__(self, key: Key) -> Weights:
+        layers = []
+        for i, (inward, outward) in enumerate(itertools.pairwise(self.sizes)):
+            matrix, shift = jr.split(jr.fold_in(key, i))
+            scale = jnp.sqrt(2.0 / inward) * (self.last if i == len(self.sizes) - 2 else 1.0)
+            begun = 0.3 * jr.normal(shift, (outward,)) if i == 0 else jnp.zeros(outward)
+            layers.append((scale * jr.normal(matrix, (inward, outward)), begun))
+        return layers
 
 
 @jax.jit

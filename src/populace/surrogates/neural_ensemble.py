@@ -61,7 +61,7 @@ class NeuralEnsemble(Regressor):
         sizes = (3 * inputs.shape[1], *([self.width] * self.depth), 2 * k)
         weights, least = training.trained(
             training.Plan(self.steps, min(self.batch, n), self.rate),
-            _First(sizes),
+            networks.First(sizes),
             _likelihood,
             _square,
             (x, y),
@@ -105,16 +105,6 @@ class FittedEnsemble(Fitted):
         ]
         k = out.shape[-1] // 2
         return out[..., :k], np.exp(np.clip(out[..., k:], _LOW, _HIGH))
-
-
-@dataclass(frozen=True)
-class _First:
-    """The first weights of a network with these layers."""
-
-    sizes: tuple[int, ...]
-
-    def __call__(self, key: Key) -> Weights:
-        return networks.first(key, self.sizes)
 
 
 def _likelihood(weights: Weights, rows: tuple[Array, Array], key: Key) -> Array:
