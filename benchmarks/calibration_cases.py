@@ -163,8 +163,8 @@ def observed(simulation: pop.Simulation, name: str, seed: int) -> np.ndarray:
     return np.asarray(pop.simulate(simulation.model, jr.key(seed), simulation.steps).observations[name], np.float64)
 
 
-def epidemic(*, quick: bool) -> Case:
-    agents, steps = 1_000, 30 if quick else 100
+def epidemic() -> Case:
+    agents, steps = 1_000, 100
     town = pop.small_world(jr.key(0), agents, degree=10, rewire=0.1)
     truth = {"seeded": 0.05, "beta": 0.05, "gamma": 0.05}
     simulation = pop.Simulation(CappedEpidemic(town, **truth), steps)
@@ -178,7 +178,7 @@ def epidemic(*, quick: bool) -> Case:
         pop.Space({name: tenth_power(-2.0, 1.0, 0.0) for name in truth}),
         truth,
         *("infected", data, squared(data, "infected"), 1.0, [pop.level("infected")], float(steps), True),
-        2_500 if quick else 12_000,
+        12_000,
         {**request, "prior_mean": [-2.0] * 3, "prior_sd": [1.0] * 3},
         250,
         lambda draws: 10.0 ** (-np.log1p(np.exp(-2.0 * draws)) / 2.0),  # its soft minimum with 0, inside the model
@@ -194,7 +194,7 @@ def market(name: str, simulation: pop.Simulation, space: pop.Space, truth: dict[
     return Case(name, simulation, space, truth, series, data, loss, 500.0, [waves], unit, **rest)
 
 
-def traders(*, quick: bool) -> Case:
+def traders() -> Case:
     truth = {"g2": 0.9, "g3": 0.9, "b2": 0.2, "b3": -0.2}
     box = np.array([1.0, 1.0, 1.0, -1.0])
     share = np.array(list(truth.values())) / box
@@ -205,7 +205,7 @@ def traders(*, quick: bool) -> Case:
         pop.Space({name: dist.Uniform(min(end, 0.0), max(end, 0.0)) for name, end in zip(truth, box, strict=True)}),
         truth,
         powers=False,
-        calls=2_500 if quick else 40_000,
+        calls=40_000,
         # A Gaussian of spread 1.7 is nearly the logistic law, which is uniform on the box.
         request={**request, "at": np.log(share / (1 - share)).tolist(), "prior_mean": [0.0] * 4, "prior_sd": [1.7] * 4},
         epochs=351,
@@ -213,7 +213,7 @@ def traders(*, quick: bool) -> Case:
     )
 
 
-def volatility(*, quick: bool) -> Case:
+def volatility() -> Case:
     truth = {"location": 0.1, "scale": 0.5, "news": 0.5, "depth": 0.2}
     request = {"model": "cont", "agents": 1_000, "steps": 100, "s": 0.1, "at": np.log10(list(truth.values())).tolist()}
     return market(
@@ -222,7 +222,7 @@ def volatility(*, quick: bool) -> Case:
         pop.Space({name: tenth_power(-0.5, 0.5) for name in truth}),
         truth,
         powers=True,
-        calls=2_500 if quick else 20_000,
+        calls=20_000,
         request={**request, "prior_mean": [-0.5] * 4, "prior_sd": [0.5] * 4},
         epochs=600,
         theirs=lambda draws: 10.0**draws,
@@ -293,30 +293,30 @@ def same_work(case: Case, python: str, runs: int) -> float:
     return float((np.abs(ours.mean(0) - theirs.mean(0)) / error).max())
 
 
-def answers(case: Case, python: str | None, *, quick: bool) -> list[Answer]:
-    """Our posterior, our point (not in a hurry), and the peer's posterior."""
+def answers(case: Case, python: str | None) -> list[Answer]:
+    """Our posterior, our point, and the peer's posterior."""
     differences = pop.Differences(step=0.1, scale={"v": 1.0})
     loss = pop.RunLoss(case.loss, weight=case.weight)
     methods: dict[str, pop.Method] = {
         "Variational": pop.Variational(loss, differences, pop.FlowFamily(layers=2), draws=16, replicates=1),
         "DifferencesDescent": pop.DifferencesDescent(starts=4, judged=100),
     }
-    found = [fitted(case, by, method, case.calls) for by, method in list(methods.items())[: 1 if quick else 2]]
+    found = [fitted(case, by, method, case.calls) for by, method in methods.items()]
     if python is not None:
-        theirs = peer(case, python, runs=0, epochs=5 if quick else case.epochs)
+        theirs = peer(case, python, runs=0, epochs=case.epochs)
         spent = (theirs["seconds"], theirs["processor"], None, theirs["runs"])
         found.append(Answer("blackbirds", case.theirs(np.array(theirs["draws"])), *spent))
     return found
 
 
-def judged(case: Case, found: list[Answer], *, quick: bool) -> list[dict[str, Any]]:
+def judged(case: Case, found: list[Answer]) -> list[dict[str, Any]]:
     """A row a fit; the loss at the truth and at means from 400 runs, at draws from 20."""
     losses = judge(case)
     truth = float(losses(np.array([list(case.truth.values())]), 400)[0])
     rows = []
     for one in found:
         middle = case.middle(one.draws)
-        each = losses(one.draws[: 20 if quick else DRAWS], 20)
+        each = losses(one.draws[:DRAWS], 20)
         rows.append(
             {
                 "case": case.name,
@@ -373,14 +373,14 @@ def contest(*, quick: bool, python: str | None = None) -> dict[str, Any]:
     first, note = walk(1 if quick else 20)
     rows, notes, cases = [first], [note], {}
     for make in () if quick else (epidemic, traders, volatility):
-        case = make(quick=quick)
-        found = answers(case, python, quick=quick)
-        mine = judged(case, found, quick=quick)
+        case = make()
+        found = answers(case, python)
+        mine = judged(case, found)
         rows += mine
         notes += [f"{case.name}, {one.by}: {' '.join(one.notes)}" for one in found if one.notes]
         notes.append(f"{case.name}: published for blackbirds, seconds: {PUBLISHED[case.name]}.")
         if python is not None:
-            apart = same_work(case, python, 20 if quick else 100)
+            apart = same_work(case, python, 100)
             said = "the same work" if apart < ERRORS else "NOT the same work: its row compares nothing"
             notes.append(f"{case.name}: runs at the truth differ by {apart:.1f} standard errors at most: {said}.")
             cases[case.name] = {"same_work": apart, **_shares(mine)}
