@@ -20,7 +20,7 @@ from ..problem.simulators import Simulation
 from .differences import Differences
 from .observed import Seen, SeenAfter, of_runs, simulated, slopes_of_runs
 from .pathwise import ForwardMode
-from .sensitivity_check import checked
+from .sensitivity_check import checked, standard_error
 from .truth import labels
 
 _MOST = 64
@@ -207,11 +207,7 @@ def _both(
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, np.ndarray]]]:
     """Means and standard errors over the keys."""
     means = {label: {n: v.mean(0) for n, v in found.items()} for label, found in samples.items()}
-    return means, {label: {n: _error(v) for n, v in found.items()} for label, found in samples.items()}
-
-
-def _error(samples: np.ndarray) -> np.ndarray:
-    return samples.std(0, ddof=1) / np.sqrt(len(samples))
+    return means, {label: {n: standard_error(v) for n, v in found.items()} for label, found in samples.items()}
 
 
 def _elasticities(
@@ -224,5 +220,5 @@ def _elasticities(
         safe = np.where(mean == 0, 1.0, mean)
         ratio = np.where(mean == 0, 0.0, value * slope.mean(0) / safe)
         found[name] = ratio
-        errors[name] = np.where(mean == 0, 0.0, _error((value * slope - ratio * seen[name]) / safe))
+        errors[name] = np.where(mean == 0, 0.0, standard_error((value * slope - ratio * seen[name]) / safe))
     return found, errors

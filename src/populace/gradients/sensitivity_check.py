@@ -28,12 +28,12 @@ def checked(
     if not np.isfinite(ours).all():
         sentence = f"the derivative by {label} is not finite in every run: its tangents grow without end."
         return Verdict(label, Code.TOO_NOISY, sentence, {"bias": float("inf"), "noise": float("inf")})
-    gap, doubt = ours.mean(0) - real.mean(0), _error(ours - real)
+    gap, doubt = ours.mean(0) - real.mean(0), standard_error(ours - real)
     length = max(float(np.linalg.norm(real.mean(0))), 1e-30)
     bias = float(np.linalg.norm(np.where(np.abs(gap) > _APART * doubt, gap, 0.0))) / length
     noise = float(np.linalg.norm(doubt)) / length
     along = ours @ real.mean(0) / length
-    against = along.mean() < -_APART * float(_error(along))
+    against = along.mean() < -_APART * float(standard_error(along))
     room = float(np.linalg.norm(gap)) / length + 2.0 * noise
     code, words = _class(ours, bias, room, against=bool(against))
     return Verdict(label, code, f"the derivative by {label} {words}.", {"bias": bias, "noise": noise})
@@ -56,5 +56,6 @@ def _flat(samples: Mapping[str, np.ndarray], units: Mapping[str, float]) -> np.n
     return np.concatenate([(v / units[name]).reshape(len(v), -1) for name, v in sorted(samples.items())], axis=1)
 
 
-def _error(samples: np.ndarray) -> np.ndarray:
+def standard_error(samples: np.ndarray) -> np.ndarray:
+    """Of the mean of samples (keys, ...)."""
     return samples.std(0, ddof=1) / np.sqrt(len(samples))
