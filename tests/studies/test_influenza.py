@@ -1,10 +1,9 @@
 """The boarding school at a small budget, through the command line: its files, its findings, and a kill.
 
-All tests share one run. The programs compiled for it are kept, for the other processes of this session only.
+All tests share one run.
 """
 
 import json
-import os
 import random
 import re
 import signal
@@ -26,19 +25,13 @@ Start = Callable[[Path], "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+def start() -> Start:
     """Starts `populace study influenza` for a folder."""
-    cache = {
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
 
     def popen(folder: Path) -> "subprocess.Popen[str]":
         words = ["study", "influenza", "--budget", str(BUDGET), "--out", str(folder), "--json"]
         return subprocess.Popen(
             [sys.executable, "-m", "populace.cli", *words],
-            env={**os.environ, **cache},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
