@@ -113,9 +113,10 @@ class Calibration(Result):
     def _text(self) -> tuple[str, ...]:
         ends = ", ".join(f"{count} {code.value}" for code, count in self.stops.items())
         how = f"with {self.budget} runs each fitted" if self.budget else "was read off at"
+        ended = f" ({ends})" if self.budget else ""
         text = [
             f"{self.method} {how} {self.fitted} of {self.datasets} data sets that were simulated at parameters from "
-            f"the prior ({ends}).",
+            f"the prior{ended}.",
             "Calibration without contraction says nothing: a posterior that returns the prior is calibrated.",
         ]
         if self.left_out:

@@ -124,7 +124,8 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
     def done(self, task: Problem, state: Known, left: int) -> Done | None:
         if state.counts.size < self.rounds:
             return None
-        return Done(Code.CONVERGED, f"all {self.rounds} rounds were run, {state.v.shape[0]} runs that count")
+        ran = "its one round was run" if self.rounds == 1 else f"all {self.rounds} rounds were run"
+        return Done(Code.CONVERGED, f"{ran}, {state.v.shape[0]} runs that count")
 
     def finish(self, task: Problem, state: Known, key: Key) -> "LearnedPosterior":
         scale = Scale.of(task.space)
