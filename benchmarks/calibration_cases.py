@@ -298,7 +298,7 @@ def answers(case: Case, python: str | None) -> list[Answer]:
     differences = pop.Differences(step=0.1, scale={"v": 1.0})
     loss = pop.RunLoss(case.loss, weight=case.weight)
     methods: dict[str, pop.Method] = {
-        "Variational": pop.Variational(loss, differences, pop.FlowFamily(layers=2), draws=16, replicates=1),
+        "Variational": pop.Variational(loss, differences, pop.FlowFamily(layers=1), draws=16, replicates=1),
         "DifferencesDescent": pop.DifferencesDescent(starts=4, judged=100),
     }
     found = [fitted(case, by, method, case.calls) for by, method in methods.items()]

@@ -39,7 +39,6 @@ from .judgement import at_ends, scales
 from .pareto import GOOD, pareto_shape
 from .tally import Tally
 
-_DRAWN = 2_000
 _WINDOW = 30
 """Rounds that are compared with as many before them."""
 _HALVINGS = 4
@@ -47,6 +46,7 @@ _HALVINGS = 4
 _MEMORY = 50
 """Rounds that the running mean of the family's arrays looks back."""
 _CHECKED = 128
+_DRAWN = 16 * _CHECKED  # as often as need be by the program that draws for the check
 _MOST_LOST = 10
 _FEWEST_ROUNDS = 10
 
@@ -241,8 +241,9 @@ class Variational(Method[Problem, Course, Posterior]):
 
     def finish(self, task: Problem, state: Course, key: Key) -> Posterior:
         d = task.space.size
-        v, _ = _drawn(self._member(state.average, d), key, _DRAWN)
-        real = state.middle + np.asarray(v, np.float64) * state.spread
+        member = self._member(state.average, d)
+        v = np.concatenate([_drawn(member, one, _CHECKED)[0] for one in jr.split(key, _DRAWN // _CHECKED)])
+        real = state.middle + v.astype(np.float64) * state.spread
         source = self._candidates(task, d)[int(state.chosen)]
         name = "losses alone" if isinstance(source, LossesOnly) else f"gradients by {source.name}"
         how = "which an audit on this problem chose" if self.estimator is None else "as asked"
