@@ -31,6 +31,8 @@ from populace._results import Result as Result
 from populace._results import Section as Section
 from populace._results import Table as Table
 from populace._results import Verdict as Verdict
+from populace.calibration.acceptable_region import AcceptableRegion as AcceptableRegion
+from populace.calibration.accepted import AcceptedRegion as AcceptedRegion
 from populace.calibration.calibrate import calibrate as calibrate
 from populace.calibration.checks import Calibration as Calibration
 from populace.calibration.checks import amortised_calibration as amortised_calibration
@@ -190,6 +192,8 @@ from populace.problem.distances import BetweenSamples as BetweenSamples
 from populace.problem.distances import Distance as Distance
 from populace.problem.distances import Quadratic as Quadratic
 from populace.problem.distances import Standardised as Standardised
+from populace.problem.distances import kolmogorov_smirnov as kolmogorov_smirnov
+from populace.problem.distances import kolmogorov_smirnov_critical as kolmogorov_smirnov_critical
 from populace.problem.moment import Moment as Moment
 from populace.problem.moments import autocorrelation as autocorrelation
 from populace.problem.moments import cross_correlation as cross_correlation
@@ -227,6 +231,18 @@ from populace.problem.varying import Varying as Varying
 from populace.reporting import write as write
 from populace.studies.study import Study as Study
 from populace.studies.study import run_study as run_study
+from populace.surrogates.acceptance import Classifier as Classifier
+from populace.surrogates.acceptance import FittedClassifier as FittedClassifier
+from populace.surrogates.accepting_trees import AcceptingTrees as AcceptingTrees
+from populace.surrogates.acquisitions import Acquisition as Acquisition
+from populace.surrogates.acquisitions import Candidates as Candidates
+from populace.surrogates.acquisitions import Disagreement as Disagreement
+from populace.surrogates.acquisitions import Entropy as Entropy
+from populace.surrogates.acquisitions import Evolving as Evolving
+from populace.surrogates.acquisitions import Passive as Passive
+from populace.surrogates.acquisitions import Pool as Pool
+from populace.surrogates.acquisitions import PositivesThenEntropy as PositivesThenEntropy
+from populace.surrogates.acquisitions import Straddle as Straddle
 from populace.surrogates.bends import Bent as Bent
 from populace.surrogates.boosted_trees import BoostedTrees as BoostedTrees
 from populace.surrogates.conditional import ConditionalDensity as ConditionalDensity
@@ -240,6 +256,7 @@ from populace.surrogates.flow_matching import FlowMatching as FlowMatching
 from populace.surrogates.gaussian_process import GaussianProcess as GaussianProcess
 from populace.surrogates.gaussian_process import SameNoise as SameNoise
 from populace.surrogates.gaussian_process import VaryingNoise as VaryingNoise
+from populace.surrogates.margin_ensemble import MarginEnsemble as MarginEnsemble
 from populace.surrogates.neural_ensemble import NeuralEnsemble as NeuralEnsemble
 from populace.surrogates.reach import Reach as Reach
 from populace.surrogates.reach import at_bounds as at_bounds

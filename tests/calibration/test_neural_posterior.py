@@ -18,7 +18,7 @@ def seen(parameters, key):
 
 
 def problem(data=DATA, low=-2.0):
-    target = pop.Target({"y": data}, [pop.level("y")]).with_covariance(NOISE**2 * np.eye(3), "known")
+    target = pop.Target({"y": data}, [pop.level("y")])  # without a covariance: nothing is measured in errors
     return pop.Problem(pop.Traceable(seen), pop.Space(a=dist.Uniform(low, 2.0), b=dist.Normal(1.0, 2.0)), target)
 
 
@@ -40,6 +40,8 @@ def test_the_posterior_is_the_exact_one(fit):
     assert a.std() == pytest.approx(exact().std(), rel=0.2)
     assert abs(b.mean() - 1.0) < 0.4 and b.std() == pytest.approx(2.0, rel=0.15)
     assert fit.done.code is pop.Code.CONVERGED and fit.calls == 2_000
+    assert fit.problem.target.covariance is None
+    assert pop.identify(fit.problem, fit, jr.key(3)).sections()
 
 
 def test_what_it_rests_on_is_said(fit):

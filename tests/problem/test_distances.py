@@ -81,6 +81,16 @@ def test_moments_that_repeat_each_other_are_named_and_never_inverted():
 def test_on_the_line_they_are_scipys(x: np.ndarray, y: np.ndarray):
     assert d.wasserstein(x, y) == pytest.approx(stats.wasserstein_distance(x, y), abs=1e-12)
     assert d.energy(x, y) == pytest.approx(stats.energy_distance(x, y), abs=1e-7)
+    assert d.kolmogorov_smirnov(x, y) == pytest.approx(stats.ks_2samp(x, y, method="asymp").statistic, abs=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
+def test_the_critical_distance_decides_as_the_exact_test_does(level):
+    for n, m in ((100, 100), (30, 45), (7, 11)):
+        shifted = [(np.arange(n) / n, np.arange(m) / m + s) for s in np.linspace(0.0, 1.0, 61)]
+        exact = [stats.ks_2samp(x, y, method="exact").pvalue > level for x, y in shifted]
+        critical = d.kolmogorov_smirnov_critical(n, m, level)
+        assert [d.kolmogorov_smirnov(x, y) <= critical for x, y in shifted] == exact
 
 
 def test_they_know_closed_forms():

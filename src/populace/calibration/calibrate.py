@@ -39,8 +39,9 @@ def calibrate(
 ) -> Fit:
     """Fit a problem.
 
-    Where the target's covariance is not known, a fifth of the budget goes to a pilot: a coarse fit in prior-predictive
-    units, and replicates at its centre, whose covariance then measures all distances. The fit says so.
+    Where the target's covariance is not known and the method needs it, a fifth of the budget goes to a pilot: a coarse
+    fit in prior-predictive units, and replicates at its centre, whose covariance then measures all distances. The fit
+    says so.
 
     **Arguments:** `budget`: simulator calls for pilot and method; `predictive`: further runs, one at each of as many
     draws of the estimate, to check it by; `folder`: checkpoints, to go on from after an interruption; `progress`:
@@ -56,7 +57,7 @@ def calibrate(
     keys = dict(zip(("pilot", "method", "predictive", "prior"), jr.split(key, 4), strict=True))
     with display(progress) as shown:
         spent = 0
-        if problem.target.covariance is None:
+        if problem.target.covariance is None and method.needs_covariance:
             problem, spent = with_pilot_covariance(problem, keys["pilot"], budget, where, shown)
         ticker = Ticker(shown, type(method).__name__, budget - spent)
         done = rounds(

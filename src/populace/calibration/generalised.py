@@ -55,6 +55,11 @@ class Levels:
 class GeneralLoss(eqx.Module):
     """What a generalised posterior weighs parameters by."""
 
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether it measures moments in standard errors."""
+        return True
+
     @abc.abstractmethod
     def rate(self) -> float:
         """What multiplies what is asked for below, to be the loss."""
@@ -101,6 +106,10 @@ class RunLoss(GeneralLoss):
 
     loss: Callable[[dict[str, Array]], Array]
     weight: float = eqx.field(static=True, default=1.0)
+
+    @property
+    def needs_covariance(self) -> bool:
+        return False
 
     def rate(self) -> float:
         return self.weight

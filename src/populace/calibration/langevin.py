@@ -80,6 +80,10 @@ class Langevin(Method[Problem, Walk, Posterior]):
     step: float = eqx.field(static=True, default=0.3)
     audited: int = eqx.field(static=True, default=64)
 
+    @property
+    def needs_covariance(self) -> bool:
+        return self.loss.needs_covariance
+
     def start(self, task: Problem, key: Key, budget: int) -> Walk:
         native(task)
         self.loss.check(task)

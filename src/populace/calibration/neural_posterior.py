@@ -79,6 +79,10 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
     density: ConditionalDensity = FlowMatching()
     rounds: int = eqx.field(static=True, default=2)
 
+    @property
+    def needs_covariance(self) -> bool:
+        return False
+
     def start(self, task: Problem, key: Key, budget: int) -> Known:
         if self.rounds < 1:
             raise MethodError("take one round or more")

@@ -88,6 +88,10 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
     adjust: bool = eqx.field(static=True, default=True)
     check: int = eqx.field(static=True, default=400)
 
+    @property
+    def needs_covariance(self) -> bool:
+        return self.adjust or self.distance.needs_covariance
+
     def start(self, task: Problem, key: Key, budget: int) -> Particles:
         least = 20 * task.space.size
         count = self.particles or int(np.clip(budget // 30, least, 1000))

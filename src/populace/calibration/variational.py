@@ -115,6 +115,10 @@ class Variational(Method[Problem, Course, Posterior]):
     )
     audited: int = eqx.field(static=True, default=64)
 
+    @property
+    def needs_covariance(self) -> bool:
+        return self.loss.needs_covariance
+
     def start(self, task: Problem, key: Key, budget: int) -> Course:
         self.loss.check(task)
         if self.draws < 2 or self.replicates < 1:

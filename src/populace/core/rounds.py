@@ -54,6 +54,11 @@ class Method(eqx.Module, Generic[Task, State, Estimate]):
     the key of the round.
     """
 
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether it measures moments in standard errors, so that what calls it has to know or find these first."""
+        return True
+
     @abc.abstractmethod
     def start(self, task: Task, key: Key, budget: int) -> State:
         """The state before the first round. Raises `MethodError` when the task or the budget cannot be worked with."""

@@ -1,6 +1,7 @@
 """How far runs lie from the data: in standard errors of moments, or between samples."""
 
 import abc
+import math
 from collections.abc import Callable
 from typing import final
 
@@ -19,6 +20,11 @@ _BLOCK = 1 << 22
 
 class Distance(eqx.Module):
     """How far each run of a batch lies from a target."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether the target's covariance has to be known."""
+        return True
 
     @abc.abstractmethod
     def __call__(self, simulated: np.ndarray, target: Target) -> np.ndarray:
@@ -93,6 +99,10 @@ class BetweenSamples(Distance):
 
     measure: Callable[[np.ndarray, np.ndarray], float] = eqx.field(static=True)
     of: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def needs_covariance(self) -> bool:
+        return False
 
     def __call__(self, simulated: np.ndarray, target: Target) -> np.ndarray:
         columns = [target.columns(name) for name in self.of]
@@ -179,18 +189,58 @@ def _steps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return below[0] - below[1], np.diff(pooled)
 
 
+def _on_the_line(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _points(x), _points(y)
+    if x.shape[1] != 1 or y.shape[1] != 1:
+        raise TargetError(
+            f"this {name} distance is of samples on the line, not in {x.shape[1]} dimensions; take energy"
+        )
+    return x[:, 0], y[:, 0]
+
+
 def wasserstein(x: np.ndarray, y: np.ndarray) -> float:
     """The 1-Wasserstein distance of two samples on the line, exactly: integral |F^-1 - G^-1| = integral |F - G|.
 
     **Arguments:** (n_x,) or (n_x, 1), and (n_y,) or (n_y, 1); sizes may differ.
     """
-    x, y = _points(x), _points(y)
-    if x.shape[1] != 1 or y.shape[1] != 1:
-        raise TargetError(
-            f"this Wasserstein distance is of samples on the line, not in {x.shape[1]} dimensions; take energy"
-        )
-    gap, width = _steps(x[:, 0], y[:, 0])
+    gap, width = _steps(*_on_the_line("Wasserstein", x, y))
     return float((np.abs(gap) * width).sum())
+
+
+def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> float:
+    """The largest difference sup |F - G| of the distribution functions of two samples on the line, (n_x,) or (n_x, 1)
+    and (n_y,) or (n_y, 1).
+    """
+    gap, _ = _steps(*_on_the_line("Kolmogorov-Smirnov", x, y))
+    return float(np.abs(gap).max())
+
+
+def kolmogorov_smirnov_critical(n_x: int, n_y: int, level: float = 0.05) -> float:
+    """The distance above which the exact two-sample Kolmogorov-Smirnov test rejects at a level, for independent points
+    of continuous distributions: midway between two that such samples can have, so that no rounding decides.
+    """
+    step = math.lcm(n_x, n_y)
+    low, high = 0, step + 1  # the test accepts the distance low / step and rejects high / step
+    while high - low > 1:
+        middle = (low + high) // 2
+        accepted = _chance_of(n_x, n_y, middle) > level
+        low, high = (middle, high) if accepted else (low, middle)
+    return (low + 0.5) / step
+
+
+def _chance_of(n_x: int, n_y: int, bound: int) -> float:
+    """P(D >= bound / lcm(n_x, n_y)): one less the share of all orders of the pooled points that stay below (Hodges
+    1958). Of the orders of i points of x among the first s, a share i / s has its last in x.
+    """
+    step = math.lcm(n_x, n_y)
+    i = np.arange(n_x + 1)
+    below = np.zeros(n_x + 1)
+    below[0] = 1.0
+    for s in range(1, n_x + n_y + 1):
+        share = np.minimum(i / s, 1.0)
+        below = np.concatenate([[0.0], below[:-1]]) * share + below * (1.0 - share)
+        below[(np.abs(i * (step // n_x) - (s - i) * (step // n_y)) >= bound) | (i > s) | (s - i > n_y)] = 0.0
+    return 1.0 - float(below[n_x])
 
 
 def energy(x: np.ndarray, y: np.ndarray) -> float:

@@ -18,6 +18,12 @@ class Entry:
     make: "Callable[[], Study]"
 
 
+def _brock_hommes() -> "Study":
+    from .brock_hommes import BrockHommes
+
+    return BrockHommes()
+
+
 def _influenza() -> "Study":
     from .influenza import Influenza
 
@@ -25,6 +31,7 @@ def _influenza() -> "Study":
 
 
 STUDIES: dict[str, Entry] = {
+    "brock-hommes": Entry("A market of two beliefs and the S&P 500, 2015", _brock_hommes),
     "influenza": Entry("Influenza in a boarding school, 1978", _influenza),
 }
 

@@ -107,6 +107,12 @@ def _supply_chain(*, firms: int = 1000, suppliers: int = 4, network_seed: int = 
     return supply_chain(jr.key(network_seed), firms, suppliers=suppliers)
 
 
+def _two_beliefs() -> "Model":
+    from .two_beliefs import TwoBeliefs
+
+    return TwoBeliefs()
+
+
 def _wolf_sheep(
     *,
     rows: int = 25,
@@ -134,6 +140,7 @@ MODELS: dict[str, Entry] = {
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
     "supply-chain": Entry("firms with stocks that hand a shock on to each other", _supply_chain),
+    "two-beliefs": Entry("two types of traders with memory, of whom one pays for its forecast", _two_beliefs),
     "wolf-sheep": Entry("wolves, sheep and grass", _wolf_sheep),
 }
 
