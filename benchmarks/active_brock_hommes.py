@@ -87,7 +87,7 @@ def published(pool: int) -> pop.AcceptableRegion:
 
 
 def learned(task: pop.Problem, method: pop.AcceptableRegion, budget: int, seed: int) -> pop.AcceptedRegion:
-    return pop.calibrate(task, method, jr.key(seed), budget=budget, predictive=2).estimate  # type: ignore[return-value]
+    return pop.calibrate(task, method, jr.key(seed), budget=budget, predictive=50).estimate  # type: ignore[return-value]
 
 
 def row(
@@ -180,7 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     parser.add_argument("--quick", action="store_true", help="the smallest budget once, for a look of a minute")
     parser.add_argument("--seeds", type=int, default=3, help="keys a budget of ours")
-    parser.add_argument("--peer-seeds", type=int, default=2, help="keys a budget of the published scheme")
+    parser.add_argument("--peer-seeds", type=int, default=1, help="keys a budget of the published scheme")
     parser.add_argument("--repetitions", type=int, default=20, help="of the rare setting")
     return parser.parse_args()
 

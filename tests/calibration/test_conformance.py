@@ -6,13 +6,19 @@ import jax.random as jr
 import optax
 import pytest
 
+from populace.calibration.acceptable_region import AcceptableRegion
 from populace.calibration.differences import DifferencesDescent
 from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC
+from populace.surrogates.acquisitions import Evolving
 from populace.surrogates.flow_matching import FlowMatching
+from populace.surrogates.margin_ensemble import MarginEnsemble
 from populace.testing.methods import check_method
 
 METHODS = {
+    "acceptable region": AcceptableRegion(
+        2.0, classifier=MarginEnsemble(members=2, width=8, depth=1, steps=40), candidates=Evolving(200, 50)
+    ),
     "neural posterior": NeuralPosterior(FlowMatching(members=1, width=8, depth=1, steps=20, batch=32)),
     "sequential ABC": SequentialABC(particles=40, check=40),
     "sequential ABC, unadjusted": SequentialABC(particles=40, adjust=False),

@@ -26,7 +26,10 @@ _LOW, _HIGH = -6.0, 2.0
 _NEAR, _FAR = 0.15, 20.0
 """Ratios of distance to tolerance beyond which nothing more is learned of a run."""
 _SURE = 1e-6
-_AT_ONCE = 16_384
+_ROOM = 1_024
+"""Rows that are made room for at the least: rounds that grow from a few runs to many learn by one program."""
+_FEW, _AT_ONCE = 2_048, 16_384
+"""Points that are asked for at once, in two sizes."""
 
 
 class MarginEnsemble(Classifier):
@@ -52,16 +55,16 @@ class MarginEnsemble(Classifier):
     def fit(self, inputs: np.ndarray, ratios: np.ndarray, key: Key) -> "FittedMargins":
         n, d = inputs.shape
         margins, valid = _margins(ratios)
-        x = training.padded(inputs, 0.5)
+        x = training.padded(inputs, 0.5, _ROOM)
         split, start = jr.split(key)
         choices = len(self.decays)
         rows = training.folds(n, self.members, host_generator(split), x.shape[0])
         weights, least = training.trained(
-            training.Plan(self.steps, min(self.batch, n), self.rate),
+            training.Plan(self.steps, self.batch, self.rate),
             networks.First((d, *([self.width] * self.depth), 3)),
             _loss,
             _look,
-            (x, training.padded(margins), training.padded(valid)),
+            (x, training.padded(margins, least=_ROOM), training.padded(valid, least=_ROOM)),
             jax.tree.map(lambda leaf: jnp.tile(leaf, (choices,) + (1,) * (leaf.ndim - 1)), rows),
             jnp.repeat(jnp.asarray(self.decays, jnp.float32), self.members),
             jnp.tile(jr.split(start, self.members), choices),
@@ -78,7 +81,8 @@ class FittedMargins(FittedClassifier):
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         parts = [inputs[i : i + _AT_ONCE] for i in range(0, inputs.shape[0], _AT_ONCE)]
-        said = [np.asarray(_each(self.weights, training.padded(part, 0.5)))[:, : part.shape[0]] for part in parts]
+        least = _FEW if inputs.shape[0] <= _FEW else _AT_ONCE
+        said = [np.asarray(_each(self.weights, training.padded(part, 0.5, least)))[:, : len(part)] for part in parts]
         return np.concatenate(said, axis=1).astype(np.float64)
 
 

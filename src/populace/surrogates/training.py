@@ -149,12 +149,12 @@ def folds(count: int, members: int, generator: np.random.Generator, room: int) -
     return Rows(*map(jnp.asarray, (learn, learn_count, hold, np.array([part.size for part in parts], np.int32))))
 
 
-def room(count: int) -> int:
-    """The next power of two, so that few shapes are compiled; 32 at the least."""
-    return 1 << max(5, int(count - 1).bit_length())
+def room(count: int, least: int = 32) -> int:
+    """The next power of two, so that few shapes are compiled; `least`, itself one, at the least."""
+    return max(least, 1 << int(count - 1).bit_length())
 
 
-def padded(rows: np.ndarray, filler: float = 0.0) -> Array:
+def padded(rows: np.ndarray, filler: float = 0.0, least: int = 32) -> Array:
     """Rows (n, ...) float32 with others added up to `room`."""
-    more = np.full((room(rows.shape[0]) - rows.shape[0], *rows.shape[1:]), filler)
+    more = np.full((room(rows.shape[0], least) - rows.shape[0], *rows.shape[1:]), filler)
     return jnp.asarray(np.concatenate([rows, more]), jnp.float32)
