@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import populace as pop
-from populace.identification.moment_report import moment_report
+from populace.identification.moment_report import MomentReport, moment_report
 
 RUNS = 40
 
@@ -87,3 +87,18 @@ def test_coverage_of_the_model_on_its_own_data(problem):
     report = moment_report(fit, jr.key(6), 200)
     assert report.ceiling[0] == pytest.approx(0.95, abs=0.04)
     assert report.coverage == 1.0
+
+
+def test_of_many_moments_the_farthest_apart_are_drawn():
+    k = 60
+    gap = np.linspace(0.0, 1.9, k)
+    fitted = np.arange(k) > 0
+    codes = tuple(pop.Code.MATCHED if one else pop.Code.HELD_OUT_MATCHED for one in fitted)
+    ones = np.ones(k)
+    labels = tuple(f"m{i}" for i in range(k))
+    report = MomentReport(labels, ones, ones, ones, ones, ones, gap, fitted, codes, 1.0, (0.95, 0.9))
+    section = report.sections()[0]
+    panel = section.figures[0].panels[0]
+    assert panel.labels == ("m0", *(f"m{i}" for i in range(21, k)))  # the held out one, and the farthest in order
+    assert "The 40 farthest apart; all are in the table." in panel.note
+    assert len(section.tables[0].rows) == k

@@ -132,6 +132,8 @@ def _axis(times: tuple[str, ...]) -> np.ndarray:
 
 
 def _spans(prior: np.ndarray) -> bool:
-    """Whether a prior is positive over more than a factor of 30: then it is drawn on a logarithmic axis."""
-    low, high = np.quantile(prior, [0.005, 0.995])
-    return bool(low > 0 and high / low > 30)
+    """Whether a prior is positive over more than a factor of 30, most of it at its low end: then it is drawn on a
+    logarithmic axis.
+    """
+    low, middle, high = np.quantile(prior, [0.005, 0.5, 0.995])
+    return bool(low > 0 and high / low > 30 and middle < (low + high) / 4)

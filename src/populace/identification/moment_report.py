@@ -13,6 +13,8 @@ from ..calibration.fit import Fit
 from ..core.executor import Ticker
 
 _APART = 2.0
+_DRAWN = 40
+"""Rows of the figure, at the most."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,18 @@ class MomentReport(Result):
             "of fresh runs at posterior draws, with its Monte-Carlo error. Gap: in half-widths of the central 68 % of "
             f"those runs; matched below {_APART:g}."
         )
-        low, high = self.gap - 1.0, self.gap + 1.0
-        apart = tuple(c in (Code.UNMATCHED, Code.HELD_OUT_UNMATCHED) for c in self.codes)
+        shown = self._shown()
+        less = "" if len(shown) == len(self.labels) else f" The {len(shown)} farthest apart; all are in the table."
         panel = IntervalPanel(
             "Gap between model and data",
             "standard errors",
-            self.labels,
-            self.gap,
-            low,
-            high,
-            apart,
+            tuple(self.labels[i] for i in shown),
+            self.gap[shown],
+            self.gap[shown] - 1.0,
+            self.gap[shown] + 1.0,
+            tuple(self.codes[i] in (Code.UNMATCHED, Code.HELD_OUT_UNMATCHED) for i in shown),
             reference=0.0,
-            note="Bars are one standard error; emphasised rows are not matched.",
+            note=f"Bars are one standard error; emphasised rows are not matched.{less}",
         )
         text = (
             self.sentence(),
@@ -105,6 +107,13 @@ class MomentReport(Result):
         figure = Figure("moments", "Simulated minus observed, a row a moment.", (panel,))
         table = Table("Moments", columns, rows, note)
         return (Section("Moments", text, (self.verdict(),), (figure,), (table,)),)
+
+    def _shown(self) -> np.ndarray:
+        """Which moments are drawn, in their order: all, or those held out and the farthest apart of the fitted."""
+        if len(self.labels) <= _DRAWN:
+            return np.arange(len(self.labels))
+        apart = np.where(self.fitted, np.nan_to_num(np.abs(self.gap)), np.inf)
+        return np.sort(np.argsort(-apart, kind="stable")[:_DRAWN])
 
     def record(self) -> dict[str, Any]:
         return {

@@ -131,11 +131,11 @@ def _headline(fit: Fit, found: Identification, passing: float) -> tuple[str, ...
 
 def _beyond(found: Identification) -> str:
     """What of the returns' order and tails the region's runs show, in words."""
-    report = found.moments
+    report, ends = found.moments, {"ranked[0]": "the least return", f"ranked[{DAYS - 1}]": "the largest return"}
     rows = [
-        f"{label} is {report.data[i]:.2f} in the data and {report.simulated[i]:.2f} in the region's runs"
+        f"{ends.get(label, label)} is {report.data[i]:.2g} in the data, {report.simulated[i]:.2g} in the region's runs"
         for i, label in enumerate(report.labels)
-        if report.codes[i] is Code.HELD_OUT_UNMATCHED
+        if report.codes[i] is Code.HELD_OUT_UNMATCHED or (label in ends and report.codes[i] is Code.UNMATCHED)
     ]
     if not rows:
         return "What it does not weigh, the order and the tails of returns, does not contradict the region either."
