@@ -99,6 +99,6 @@ def test_of_many_moments_the_farthest_apart_are_drawn():
     report = MomentReport(labels, ones, ones, ones, ones, ones, gap, fitted, codes, 1.0, (0.95, 0.9))
     section = report.sections()[0]
     panel = section.figures[0].panels[0]
-    assert panel.labels == ("m0", *(f"m{i}" for i in range(21, k)))  # the held out one, and the farthest in order
+    assert panel.names == ("m0", *(f"m{i}" for i in range(21, k)))  # the held out one, and the farthest in order
     assert "The 40 farthest apart; all are in the table." in panel.note
     assert len(section.tables[0].rows) == k
