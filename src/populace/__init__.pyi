@@ -37,6 +37,8 @@ from populace.calibration.calibrate import calibrate as calibrate
 from populace.calibration.checks import Calibration as Calibration
 from populace.calibration.checks import amortised_calibration as amortised_calibration
 from populace.calibration.checks import simulation_based_calibration as simulation_based_calibration
+from populace.calibration.credible import CredibleSet as CredibleSet
+from populace.calibration.credible import credible_set as credible_set
 from populace.calibration.differences import DifferencesDescent as DifferencesDescent
 from populace.calibration.estimates import Estimate as Estimate
 from populace.calibration.estimates import Point as Point

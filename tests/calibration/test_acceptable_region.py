@@ -92,6 +92,22 @@ def test_a_region_that_was_said_wrongly_is_refuted():
     assert "too small" in checked(np.stack([np.full(100, 0.1), np.arange(100) < 50])).sentence
 
 
+def test_a_round_of_which_every_run_fails_costs_its_runs_only():
+    def seen(parameters, key):
+        return {"x": jnp.where(parameters["a"] > 0.05, jnp.nan, parameters["a"])}
+
+    target = pop.Target({"x": 0.0}, [pop.final("x")]).with_covariance(np.array([[0.01**2]]), "given")
+    task = pop.Problem(pop.Traceable(seen), pop.Space(a=dist.Uniform(0.0, 1.0)), target)
+    method = pop.AcceptableRegion(
+        TOLERANCE, classifier=SMALL, acquisition=pop.Passive(), first=40, batch=2, growth=0.0, check=0
+    )
+    fit = pop.calibrate(task, method, jr.key(6), budget=60, predictive=50)
+    assert np.isnan(fit.estimate.ratios[40:]).reshape(10, 2).all(1).any() and fit.estimate.ratios.size == 60
+    none = pop.Problem(pop.Traceable(lambda p, key: {"x": p["a"] * jnp.nan}), task.space, target)
+    with pytest.raises(pop.SimulatorError, match="none of 40 runs can be used"):
+        pop.calibrate(none, method, jr.key(6), budget=60)
+
+
 def test_data_out_of_reach_are_told():
     method = pop.AcceptableRegion(TOLERANCE, classifier=SMALL, first=40, check=0)
     fit = pop.calibrate(problem(at=9.0), method, jr.key(2), budget=120, predictive=2)

@@ -41,17 +41,20 @@ _EXTRAPOLATES = 0.1
 
 
 class Placed(Ask):
-    """Runs at points `unit` (n, d) of the unit cube; `said` (n,): their probabilities, where they are a check."""
+    """Runs at points `unit` (n, d) of the unit cube; `said` (n,): their probabilities, where they are a check; `first`:
+    of the design, of which not every run may fail.
+    """
 
     work: Simulate
     unit: np.ndarray
     said: np.ndarray
+    first: bool = eqx.field(static=True)
 
     def calls(self) -> int:
         return self.work.calls()
 
     def answer(self, task: Problem, ticker: Ticker) -> Simulated:
-        return self.work.answer(task, ticker)
+        return task.simulate(self.work.parameters, self.work.keys, ticker, none=not self.first)
 
 
 class Seen(eqx.Module):
@@ -129,7 +132,7 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
             unit = drawn[generator.permutation(len(drawn))[: int(state.reserve)]]
             said = fitted.probabilities(unit).mean(0)
         parameters = task.space.from_unit(jnp.asarray(unit, jnp.float32))
-        return Placed(Simulate(parameters, jr.split(simulate, len(unit))), unit, said)
+        return Placed(Simulate(parameters, jr.split(simulate, len(unit))), unit, said, n == 0)
 
     def _count(self, n: int, open_calls: int) -> int:
         """Runs of the next round: a rest that is no round of its own is taken along."""

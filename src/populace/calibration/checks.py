@@ -182,10 +182,10 @@ def simulation_based_calibration(
 
     **Returns:** a `Calibration`.
 
-    **Raises:** `MethodError` for a target without covariance, or when no data set can be fitted; `SimulatorError` when
-    none can be simulated.
+    **Raises:** `MethodError` for a target without the covariance that the method needs, or when no data set can be
+    fitted; `SimulatorError` when none can be simulated.
     """
-    if problem.target.covariance is None:
+    if problem.target.covariance is None and method.needs_covariance:
         raise MethodError("every data set is fitted with one covariance: give the target one")
 
     def fitted(moments: np.ndarray, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:

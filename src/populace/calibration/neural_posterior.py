@@ -19,6 +19,7 @@ from ..core.executor import Ticker
 from ..core.noise import host_generator
 from ..core.rounds import Ask, Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.space import Space
 from ..surrogates.conditional import ConditionalDensity, Density
 from ..surrogates.flow_matching import FlowMatching
 from ..surrogates.reach import at_bounds, reach
@@ -170,11 +171,28 @@ class LearnedPosterior(Estimate):
     data: np.ndarray | None
     remarks: tuple[str, ...] = eqx.field(static=True)
 
+    def log_densities(self, space: Space, moments: np.ndarray, real: np.ndarray) -> np.ndarray:
+        """The logarithm of the density (n,) at rows (n, d) on the real scale, each where its row of fitted moments
+        (n, k) is; with respect to the scale on which a bounded prior is uniform, any other N(0, 1), with variance 1.
+        What the prior forbids is not cut off.
+        """
+        return self.density.log_prob(_rows(space, real), moments)
+
+    def depths(self, space: Space, moments: np.ndarray, real: np.ndarray, key: Key) -> np.ndarray:
+        """How far out rows (n, d) on the real scale lie, each where its row of fitted moments (n, k) is: (n,), the
+        share of the posterior further in.
+        """
+        return self.density.depth(_rows(space, real), moments, key)
+
     def draws(self, problem: Problem, key: Key, count: int) -> np.ndarray:
-        scale, data = Scale.of(problem.space), _data(problem)
+        scale, data = Scale.of(problem.space), self._known(problem)
+        return scale.real(_sampled(scale, self.density, data, key, count)[0])
+
+    def _known(self, problem: Problem) -> np.ndarray:
+        data = _data(problem)
         if self.data is not None and not np.array_equal(self.data, data):
             raise MethodError("this posterior was learned near other data: fit anew, or with rounds=1 for any data")
-        return scale.real(_sampled(scale, self.density, data, key, count)[0])
+        return data
 
     def centre(self, problem: Problem) -> np.ndarray:
         """The mean of 2,000 draws."""
@@ -182,6 +200,11 @@ class LearnedPosterior(Estimate):
 
     def notes(self) -> tuple[str, ...]:
         return self.remarks
+
+
+def _rows(space: Space, real: np.ndarray) -> np.ndarray:
+    unit = np.asarray(space.cdf(space.from_real(jnp.asarray(real, jnp.float32))), np.float64)
+    return Scale.of(space).rows(unit)
 
 
 def _data(task: Problem) -> np.ndarray:

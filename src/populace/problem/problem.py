@@ -74,15 +74,21 @@ class Problem(eqx.Module):
         self.derived = dict(derived or {})
         self.space.check(self.simulator.parameters())
 
-    def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker, *, keep: bool = False) -> Simulated:
+    def simulate(
+        self, parameters: Parameters, keys: Key, ticker: Ticker, *, keep: bool = False, none: bool = False
+    ) -> Simulated:
         """Run at many parameter sets and summarise.
 
-        **Arguments:** `parameters`: name to (runs, ...); `keys` (runs,); `keep`: hand back the observations too.
+        **Arguments:** `parameters`: name to (runs, ...); `keys` (runs,); `keep`: hand back the observations too;
+        `none`: bear that every run is excluded, as it may be among a few.
 
         **Raises:** `SimulatorError` when every run is excluded.
         """
         batch = self.simulator.simulate(parameters, keys, ticker)
         if batch.excluded.all():
+            if none:
+                nothing = np.full((batch.excluded.size, len(self.target.labels)), np.nan)
+                return Simulated(nothing, batch.excluded, dict(batch.reasons))
             raise SimulatorError(f"none of {batch.excluded.size} runs can be used: {_listed(batch.reasons)}")
         moments = np.array(self.target.summarise(batch.observations), np.float64)
         undefined, labels = self.target.undefined(moments)

@@ -6,6 +6,7 @@ Values have mean 0 and variance 1 before anything is given: parameters on a scal
 import abc
 
 import equinox as eqx
+import jax.random as jr
 import numpy as np
 import scipy.linalg
 
@@ -14,7 +15,7 @@ from .._types import Key
 
 
 class Density(abc.ABC):
-    """A conditional density that has learned. Two methods."""
+    """A conditional density that has learned. Two methods, and a third that can be had of them at a price."""
 
     @abc.abstractmethod
     def sample(self, given: np.ndarray, key: Key, count: int) -> np.ndarray:
@@ -23,6 +24,18 @@ class Density(abc.ABC):
     @abc.abstractmethod
     def log_prob(self, values: np.ndarray, given: np.ndarray) -> np.ndarray:
         """The logarithm of the density (n,) at values (n, d), each where its row of `given` (n, k) is."""
+
+    def depth(self, values: np.ndarray, given: np.ndarray, key: Key, *, draws: int = 100) -> np.ndarray:
+        """How far out values (n, d) lie, each where its row of `given` (n, k) is: (n,) in [0, 1], uniform for values
+        that follow the density, and least at its heart. Regions of depth at most a hold a share a of it.
+
+        Here the share of draws where the density is higher, at the price of `draws` densities a value.
+        """
+        n, d = values.shape
+        drawn = np.stack([self.sample(row, jr.fold_in(key, i), draws) for i, row in enumerate(given)])
+        rows = np.concatenate([values[:, None], drawn], axis=1).reshape(-1, d)
+        logs = self.log_prob(rows, np.repeat(given, draws + 1, axis=0)).reshape(n, draws + 1)
+        return ((logs[:, 1:] > logs[:, :1]).sum(1) + 0.5) / (draws + 1)
 
 
 class ConditionalDensity(eqx.Module):

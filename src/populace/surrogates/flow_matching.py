@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.stats import chi2
 
 from .._types import Key
 from ..core.noise import host_generator
@@ -155,6 +156,14 @@ class FittedFlow(Density):
         logs = np.concatenate([np.asarray(part, np.float64) for part in found])[: values.shape[0]]
         return logs - np.log(np.diag(self.line.root)).sum()
 
+    def depth(self, values: np.ndarray, given: np.ndarray, key: Key, *, draws: int = 100) -> np.ndarray:
+        """That of the noise that is carried to the values: the share of N(0, I) nearer to 0. Nothing is drawn."""
+        near = self.squashed(given)
+        both = zip(_parts(self.line.off(values, near)), _parts(near), strict=True)
+        found = [_carried_back(self.weights, part, where) for part, where in both]
+        noise = np.concatenate([np.asarray(part, np.float64) for part in found])[: values.shape[0]]
+        return chi2.cdf((noise**2).sum(1), noise.shape[1])
+
 
 def _parts(rows: np.ndarray) -> list[Array]:
     """Rows (n, ...) in pieces of a few shapes, the last filled up."""
@@ -174,8 +183,13 @@ def _velocity(weights: Weights, x: Array, t: Array, given: Array) -> Float[Array
 
 @jax.jit
 def _carried(weights: Weights, noise: Array, given: Array) -> Float[Array, "n d"]:
-    """Noise (n, d) carried to values, by Heun's method."""
-    times = jnp.asarray(_GRID, jnp.float32)
+    """Noise (n, d) carried to values."""
+    return _along(weights, noise, given, _GRID)
+
+
+def _along(weights: Weights, x: Array, given: Array, grid: np.ndarray) -> Float[Array, "n d"]:
+    """Points (n, d) carried along the field through the times of a grid, by Heun's method."""
+    times = jnp.asarray(grid, jnp.float32)
 
     def step(x: Array, ends: tuple[Array, Array]) -> tuple[Array, None]:
         t, until = ends
@@ -183,7 +197,13 @@ def _carried(weights: Weights, noise: Array, given: Array) -> Float[Array, "n d"
         second = _velocity(weights, x + (until - t) * first, until, given)
         return x + 0.5 * (until - t) * (first + second), None
 
-    return jax.lax.scan(step, noise, (times[:-1], times[1:]))[0]
+    return jax.lax.scan(step, x, (times[:-1], times[1:]))[0]
+
+
+@jax.jit
+def _carried_back(weights: Weights, values: Array, given: Array) -> Float[Array, "n d"]:
+    """Values (n, d), each with what is given (n, k), carried back to noise."""
+    return _along(weights, values, given, _GRID[::-1].copy())
 
 
 @jax.jit
