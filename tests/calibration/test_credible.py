@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom, norm
 
 import populace as pop
-from populace.calibration.credible import Depths, depths
+from populace.calibration.credible import Scores, scores
 from populace.core.noise import host_generator
 
 NOISE = 0.5
@@ -53,7 +53,7 @@ def test_a_promise_is_kept_whatever_the_density_is_worth(factor, code):
     found = pop.credible_set(problem(), posterior(factor), jr.key(0), datasets=n)
     edge = norm.ppf(0.95)
     nominal = 2.0 * norm.cdf(edge * factor) - 1.0  # what its own sets hold
-    assert abs(found.held / found.datasets - nominal) < 4.0 * np.sqrt(nominal * (1 - nominal) / n) + 0.01
+    assert abs(found.held - nominal) < 4.0 * np.sqrt(nominal * (1 - nominal) / n) + 0.01
     assert found.verdict().code is code and "keeps the promise" in found.verdict().sentence
     assert found.level == pytest.approx(2.0 * norm.cdf(edge / factor) - 1.0, abs=0.06)
     assert found.log_volume() == pytest.approx(np.log(2.0 * edge * SPREAD), abs=0.15)
@@ -65,26 +65,24 @@ def test_a_promise_is_kept_whatever_the_density_is_worth(factor, code):
 
 def test_fresh_truths_lie_in_the_repaired_sets():
     """Calibrated on some data sets, kept on others."""
-    some = depths(problem(), posterior(0.7), jr.key(1), datasets=600)
-    others = depths(problem(), posterior(0.7), jr.key(2), datasets=1_000)
+    some = scores(problem(), posterior(0.7), jr.key(1), datasets=600)
+    others = scores(problem(), posterior(0.7), jr.key(2), datasets=1_000)
     n = others.own.size
     assert 950 < n < 1_000  # those that failed are left out
-    kept = (others.own <= some.level(0.9)).sum()
+    kept = (others.own >= some.least(0.9)).sum()
     assert binom.ppf(1e-3, n, 0.88) < kept < binom.ppf(1 - 1e-3, n, 0.92)
-    assert others.truths["m"].shape == (n,)
+    assert np.abs(np.histogram(others.places, 10, (0.0, 1.0))[0][:8].std()) < 30  # its ranks among draws
 
 
 def test_the_level_is_the_rank_that_conformal_prediction_asks_for():
-    own = np.random.default_rng(3).permutation(np.arange(1, 100) / 100.0)
-    assert Depths(own, {}).level(0.9) == 0.9
-    assert Depths(own, {}).level(0.95) == 0.95
+    own = np.random.default_rng(3).permutation(np.arange(1.0, 100.0))
+    assert Scores(own, own).least(0.9) == 10.0
+    assert Scores(own, own).least(0.95) == 5.0
     with pytest.raises(pop.MethodError, match=r"cannot promise 99\.5 %: give 199 or more"):
-        Depths(own, {}).level(0.995)
+        Scores(own, own).least(0.995)
 
 
-def test_what_cannot_be_repaired_is_refused():
-    with pytest.raises(pop.MethodError, match="no level of this posterior keeps a promise"):
-        pop.credible_set(problem(), posterior(0.1), jr.key(0), datasets=100)
+def test_what_cannot_be_promised_is_refused():
     with pytest.raises(pop.MethodError, match="between 0 and 1"):
         pop.credible_set(problem(), posterior(1.0), jr.key(0), probability=1.0)
     bound = pop.LearnedPosterior(Believed(1.0), np.array([DATA]), ())

@@ -49,6 +49,10 @@ class Fitted(pop.Density):
         logs = -0.5 * (left**2).sum(1) - np.log(2.0 * np.pi)
         return logs - (0.0 if self.flaw == "sum" else np.log(np.diag(self.line.root)).sum())
 
+    def typical(self, given: np.ndarray, key: PRNGKeyArray, draws: int) -> tuple[np.ndarray, np.ndarray]:
+        logs, expected = super().typical(given, key, draws)
+        return logs, expected + (0.5 if self.flaw == "typical" else 0.0)
+
 
 def test_a_regression_is_sound():
     check_density(Regression(), jr.key(0))
@@ -63,6 +67,7 @@ def test_a_regression_is_sound():
         ("prior", "does not learn what is seen"),
         ("sum", "it sums to"),
         ("wide", "draws do not follow log_prob"),
+        ("typical", "typical expectations are"),
     ],
 )
 def test_a_flaw_is_found(flaw: str, law: str):

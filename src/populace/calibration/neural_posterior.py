@@ -176,13 +176,8 @@ class LearnedPosterior(Estimate):
         (n, k) is; with respect to the scale on which a bounded prior is uniform, any other N(0, 1), with variance 1.
         What the prior forbids is not cut off.
         """
-        return self.density.log_prob(_rows(space, real), moments)
-
-    def depths(self, space: Space, moments: np.ndarray, real: np.ndarray, key: Key) -> np.ndarray:
-        """How far out rows (n, d) on the real scale lie, each where its row of fitted moments (n, k) is: (n,), the
-        share of the posterior further in.
-        """
-        return self.density.depth(_rows(space, real), moments, key)
+        unit = np.asarray(space.cdf(space.from_real(jnp.asarray(real, jnp.float32))), np.float64)
+        return self.density.log_prob(Scale.of(space).rows(unit), moments)
 
     def draws(self, problem: Problem, key: Key, count: int) -> np.ndarray:
         scale, data = Scale.of(problem.space), self._known(problem)
@@ -200,11 +195,6 @@ class LearnedPosterior(Estimate):
 
     def notes(self) -> tuple[str, ...]:
         return self.remarks
-
-
-def _rows(space: Space, real: np.ndarray) -> np.ndarray:
-    unit = np.asarray(space.cdf(space.from_real(jnp.asarray(real, jnp.float32))), np.float64)
-    return Scale.of(space).rows(unit)
 
 
 def _data(task: Problem) -> np.ndarray:

@@ -15,7 +15,7 @@ from .._types import Key
 
 
 class Density(abc.ABC):
-    """A conditional density that has learned. Two methods, and a third that can be had of them at a price."""
+    """A conditional density that has learned. Two methods; a third is had of them where it is not given."""
 
     @abc.abstractmethod
     def sample(self, given: np.ndarray, key: Key, count: int) -> np.ndarray:
@@ -25,17 +25,14 @@ class Density(abc.ABC):
     def log_prob(self, values: np.ndarray, given: np.ndarray) -> np.ndarray:
         """The logarithm of the density (n,) at values (n, d), each where its row of `given` (n, k) is."""
 
-    def depth(self, values: np.ndarray, given: np.ndarray, key: Key, *, draws: int = 100) -> np.ndarray:
-        """How far out values (n, d) lie, each where its row of `given` (n, k) is: (n,) in [0, 1], uniform for values
-        that follow the density, and least at its heart. Regions of depth at most a hold a share a of it.
-
-        Here the share of draws where the density is higher, at the price of `draws` densities a value.
+    def typical(self, given: np.ndarray, key: Key, draws: int) -> tuple[np.ndarray, np.ndarray]:
+        """The log-densities (n, draws) of draws where each row of `given` (n, k) is, and their expectation (n,), the
+        negative entropy, as well as so many draws tell it.
         """
-        n, d = values.shape
-        drawn = np.stack([self.sample(row, jr.fold_in(key, i), draws) for i, row in enumerate(given)])
-        rows = np.concatenate([values[:, None], drawn], axis=1).reshape(-1, d)
-        logs = self.log_prob(rows, np.repeat(given, draws + 1, axis=0)).reshape(n, draws + 1)
-        return ((logs[:, 1:] > logs[:, :1]).sum(1) + 0.5) / (draws + 1)
+        n = given.shape[0]
+        drawn = np.concatenate([self.sample(row, jr.fold_in(key, i), draws) for i, row in enumerate(given)])
+        logs = self.log_prob(drawn, np.repeat(given, draws, axis=0)).reshape(n, draws)
+        return logs, logs.mean(1)
 
 
 class ConditionalDensity(eqx.Module):

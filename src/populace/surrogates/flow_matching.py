@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.stats import chi2
+from scipy.stats import norm
 
 from .._types import Key
 from ..core.noise import host_generator
@@ -151,18 +151,29 @@ class FittedFlow(Density):
 
     def log_prob(self, values: np.ndarray, given: np.ndarray) -> np.ndarray:
         near = self.squashed(given)
-        both = zip(_parts(self.line.off(values, near)), _parts(near), strict=True)
-        found = [_log_density(self.weights, part, where) for part, where in both]
-        logs = np.concatenate([np.asarray(part, np.float64) for part in found])[: values.shape[0]]
-        return logs - np.log(np.diag(self.line.root)).sum()
+        noise, stretch = self._carried(self.line.off(values, near), near, _GRID[::-1].copy())
+        return norm.logpdf(noise).sum(1) + stretch - np.log(np.diag(self.line.root)).sum()
 
-    def depth(self, values: np.ndarray, given: np.ndarray, key: Key, *, draws: int = 100) -> np.ndarray:
-        """That of the noise that is carried to the values: the share of N(0, I) nearer to 0. Nothing is drawn."""
-        near = self.squashed(given)
-        both = zip(_parts(self.line.off(values, near)), _parts(near), strict=True)
-        found = [_carried_back(self.weights, part, where) for part, where in both]
-        noise = np.concatenate([np.asarray(part, np.float64) for part in found])[: values.shape[0]]
-        return chi2.cdf((noise**2).sum(1), noise.shape[1])
+    def typical(self, given: np.ndarray, key: Key, draws: int) -> tuple[np.ndarray, np.ndarray]:
+        """The noise's own density is known in expectation: draws tell that of the stretching alone, which varies less,
+        and not at all where the field is linear.
+        """
+        n, size = given.shape[0], self.line.centre.size
+        near = np.repeat(self.squashed(given), draws, axis=0)
+        noise = host_generator(key).standard_normal((n * draws, size))
+        _, stretch = self._carried(noise, near, _GRID)
+        left = (-stretch - np.log(np.diag(self.line.root)).sum()).reshape(n, draws)
+        logs = left + norm.logpdf(noise).sum(1).reshape(n, draws)
+        return logs, left.mean(1) - 0.5 * size * (1.0 + np.log(2.0 * np.pi))
+
+    def _carried(self, rows: np.ndarray, near: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (n, d) carried along the field through the times of a grid, and the logarithm of the stretching (n,)."""
+        times = jnp.asarray(grid, jnp.float32)
+        found = [
+            _stretched(self.weights, part, there, times) for part, there in zip(_parts(rows), _parts(near), strict=True)
+        ]
+        ends, logs = (np.concatenate([np.asarray(one[i], np.float64) for one in found])[: len(rows)] for i in (0, 1))
+        return ends, logs
 
 
 def _parts(rows: np.ndarray) -> list[Array]:
@@ -183,13 +194,8 @@ def _velocity(weights: Weights, x: Array, t: Array, given: Array) -> Float[Array
 
 @jax.jit
 def _carried(weights: Weights, noise: Array, given: Array) -> Float[Array, "n d"]:
-    """Noise (n, d) carried to values."""
-    return _along(weights, noise, given, _GRID)
-
-
-def _along(weights: Weights, x: Array, given: Array, grid: np.ndarray) -> Float[Array, "n d"]:
-    """Points (n, d) carried along the field through the times of a grid, by Heun's method."""
-    times = jnp.asarray(grid, jnp.float32)
+    """Noise (n, d) carried to values, by Heun's method."""
+    times = jnp.asarray(_GRID, jnp.float32)
 
     def step(x: Array, ends: tuple[Array, Array]) -> tuple[Array, None]:
         t, until = ends
@@ -197,19 +203,14 @@ def _along(weights: Weights, x: Array, given: Array, grid: np.ndarray) -> Float[
         second = _velocity(weights, x + (until - t) * first, until, given)
         return x + 0.5 * (until - t) * (first + second), None
 
-    return jax.lax.scan(step, x, (times[:-1], times[1:]))[0]
+    return jax.lax.scan(step, noise, (times[:-1], times[1:]))[0]
 
 
 @jax.jit
-def _carried_back(weights: Weights, values: Array, given: Array) -> Float[Array, "n d"]:
-    """Values (n, d), each with what is given (n, k), carried back to noise."""
-    return _along(weights, values, given, _GRID[::-1].copy())
-
-
-@jax.jit
-def _log_density(weights: Weights, values: Array, given: Array) -> Float[Array, " n"]:
-    """Values (n, d) carried back to noise, whose density counts, with the stretching on the way (Heun)."""
-    times = jnp.asarray(_GRID[::-1].copy(), jnp.float32)
+def _stretched(
+    weights: Weights, values: Array, given: Array, times: Array
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """Values (n, d) carried through some times, and the integral of the divergence on the way (Heun)."""
 
     def moved(x: Array, t: Array, near: Array) -> tuple[Array, Array]:
         """Velocity (d,) and its divergence at one point."""
@@ -225,5 +226,4 @@ def _log_density(weights: Weights, values: Array, given: Array) -> Float[Array, 
         second, later = each(x + h * first, until, given)
         return (x + 0.5 * h * (first + second), log + 0.5 * h * (spread + later)), None
 
-    (noise, log), _ = jax.lax.scan(step, (values, jnp.zeros(values.shape[0])), (times[:-1], times[1:]))
-    return log + jax.scipy.stats.norm.logpdf(noise).sum(1)
+    return jax.lax.scan(step, (values, jnp.zeros(values.shape[0])), (times[:-1], times[1:]))[0]

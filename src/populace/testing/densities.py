@@ -32,6 +32,7 @@ def check_density(density: ConditionalDensity, key: Key) -> None:
     _learns(density, draws)
     _sums_to_one(density, learned, rng)
     _draws_as_it_says(density, learned, draws)
+    _typical(density, learned, draws, draw)
     again = density.fit(values, given, plain, learn)
     _require(np.array_equal(again.sample(AT, draw, DRAWS), draws), density, "the same key learns something else")
     other = density.fit(values, 50.0 - 1000.0 * given, plain, learn).sample(50.0 - 1000.0 * AT, draw, DRAWS)
@@ -77,6 +78,18 @@ def _draws_as_it_says(density: ConditionalDensity, learned: Density, draws: np.n
     ratio = np.exp(narrow - learned.log_prob(draws, np.tile(AT, (DRAWS, 1))))
     error = ratio.std() / np.sqrt(DRAWS)
     _require(bool(abs(ratio.mean() - 1.0) < 4.0 * error + 0.02), density, "draws do not follow log_prob")
+
+
+def _typical(density: ConditionalDensity, learned: Density, draws: np.ndarray, key: Key) -> None:
+    """Against the density of draws: log-densities are of draws, and their expectation is the mean of many."""
+    logs, expected = learned.typical(np.tile(AT, (50, 1)), key, 8)
+    shapes = logs.shape == (50, 8) and expected.shape == (50,)
+    _require(shapes, density, f"typical gives {logs.shape} and {expected.shape}, not (rows, draws) and (rows,)")
+    known = learned.log_prob(draws, np.tile(AT, (DRAWS, 1)))
+    for what, found in (("log-densities", logs.ravel()), ("expectations", expected)):
+        error = np.hypot(known.std() / np.sqrt(DRAWS), found.std() / np.sqrt(found.size))
+        apart = abs(float(found.mean() - known.mean()))
+        _require(apart < 5.0 * error + 0.02, density, f"typical {what} are {apart:.2g} off those of draws")
 
 
 def _refuses(density: ConditionalDensity, values: np.ndarray, given: np.ndarray) -> None:
