@@ -129,6 +129,15 @@ def test_a_walk_fills_a_region_that_the_prior_hardly_meets():
     assert draws.std(0) == pytest.approx(0.0146 / np.sqrt(3.0), rel=0.15)
 
 
+def test_where_nothing_is_acceptable_a_walk_stays_in_the_cube():
+    class Nowhere(pop.FittedClassifier):
+        def probabilities(self, inputs):
+            return np.zeros((2, len(inputs)))
+
+    draws = walked(Nowhere(), np.full((4, 3), 0.3), np.full(4, 2.0), np.random.default_rng(0), 500)
+    assert draws.shape == (500, 3) and ((draws > 0.0) & (draws < 1.0)).all()
+
+
 def test_distances_between_samples_need_no_covariance():
     seen = lambda parameters, key: {"x": parameters["m"] + jr.normal(key, (40,))}  # noqa: E731
     data = 0.5 + np.random.default_rng(4).standard_normal(60)

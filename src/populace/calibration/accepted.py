@@ -10,7 +10,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import MethodError
 from .._types import Key, Parameters
 from ..core.noise import host_generator
 from ..problem.problem import Problem
@@ -82,15 +81,14 @@ def sized(classifier: FittedClassifier, size: int, generator: np.random.Generato
 def walked(
     classifier: FittedClassifier, unit: np.ndarray, ratios: np.ndarray, generator: np.random.Generator, count: int
 ) -> np.ndarray:
-    """Points (count, d) of the unit cube that follow the classifier's mean probability.
-
-    **Raises:** `MethodError` where that is 0 wherever it was looked for.
+    """Points (count, d) of the unit cube that follow the classifier's mean probability; where that is 0 wherever it was
+    looked for, points all over the cube.
     """
     d = unit.shape[1]
     first = np.concatenate([generator.random((_LOOKED, d)), unit[accepted(ratios)]])
     chance = classifier.probabilities(first).mean(0)
     if not chance.sum() > 0.0:
-        raise MethodError("nothing is acceptable anywhere: raise the tolerance, or change the priors or the model")
+        return generator.random((count, d))
     picked = generator.choice(len(first), count, p=chance / chance.sum())
     at, level = first[picked], chance[picked]
     for sweep in range(_SWEEPS):
