@@ -3,6 +3,7 @@
 Credible sets: five public tasks (`posterior_tasks.py`), a posterior of `pop.NeuralPosterior(rounds=1)` from 1,000 and
 10,000 runs, sets of 90 % by `pop.credible_set` with 1,000 runs of its own, and 2,000 further truths to judge it. Volume
 is that of the set over that of the exact posterior's smallest, where it is known: a geometric mean over observations.
+The guard: `coverage_guard.py`.
 Intervals of surrogates: the growth rate and the end of the islands model, from 400 runs, at 1,000 further points.
 
     pip download sbibm --no-deps -d DIR
@@ -16,6 +17,7 @@ from typing import Any
 import jax
 import jax.random as jr
 import numpy as np
+from coverage_guard import RIGHT, contest
 from measure import finish, show
 from posterior_tasks import Files, Task, tasks
 from scipy.optimize import brentq
@@ -107,7 +109,12 @@ def main() -> None:
         rows.append(surrogate(400, 1_000))
     columns = list(rows[0])
     show("Share of truths in sets of 90 %", columns, [[row[name] for name in columns] for row in rows])
-    finish(given, {"covered_90": {f"{row['case']} {row['runs']}": row["after"] for row in rows}, "rows": rows})
+    spoken = contest(quick=given.quick)
+    show("The guard", list(spoken[0]), [list(row.values()) for row in spoken])
+    right = sum(row["right"] >= RIGHT * row["keys"] for row in spoken)
+    print(f"  {right} of {len(spoken)} problems right in nine of ten keys or more.")
+    covered_90 = {f"{row['case']} {row['runs']}": row["after"] for row in rows}
+    finish(given, {"covered_90": covered_90, "guard_right": right, "rows": rows, "guard": spoken})
 
 
 def _arguments() -> argparse.Namespace:

@@ -113,7 +113,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Band:
-    """A simulated series as a median with nested central intervals.
+    """A series as a line, the median unless `line` says otherwise, with nested central intervals.
 
     `x` and `median` have shape (points,); `intervals` maps a probability to (low, high), each (points,).
     """
@@ -122,6 +122,7 @@ class Band:
     x: np.ndarray
     median: np.ndarray
     intervals: Mapping[float, tuple[np.ndarray, np.ndarray]]
+    line: str = "median"
 
 
 @dataclass(frozen=True)

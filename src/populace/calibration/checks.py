@@ -132,7 +132,7 @@ class Calibration(Result):
     def _panel(self, label: str, places: np.ndarray) -> BandPanel:
         z = uniformity.points(self.fitted)
         low, high = uniformity.band(self.fitted, 0.95)
-        band = Band("uniform", z, 0.0 * z, {0.95: (low - z, high - z)})
+        band = Band("uniform", z, 0.0 * z, {0.95: (low - z, high - z)}, "expectation")
         points = Points("found", z, uniformity.below(places) / self.fitted - z)
         return BandPanel(label, "posterior below the true value", "excess share of data sets", (band,), (points,))
 

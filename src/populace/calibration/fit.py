@@ -76,7 +76,7 @@ class Fit(Result):
         columns = ("parameter", "median", "2.5 %", "97.5 %", "prior 2.5 %", "prior 97.5 %", "unit")
         stop = Verdict("the method", self.done.code, self.done.sentence)
         text = (
-            f"{self.method}, {self.calls} runs in {self.rounds} rounds.",
+            f"{self.method}, {self.calls} runs in {self.rounds} round{'s' if self.rounds != 1 else ''}.",
             self.problem.target.sentence(),
             *self.estimate.notes(),
         )

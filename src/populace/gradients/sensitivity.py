@@ -80,7 +80,7 @@ class Sensitivities(Result):
         bands = []
         for label in (one for one in self.elasticities if one in labels_):
             middle, half = self.elasticities[label][name], _TWO * self.elasticity_errors[label][name]
-            bands.append(Band(label, self.times, middle, {0.95: (middle - half, middle + half)}))
+            bands.append(Band(label, self.times, middle, {0.95: (middle - half, middle + half)}, "estimate"))
         return BandPanel(name.replace("_", " "), "time", "per cent for 1 % more", tuple(bands))
 
     def _effects(self, name: str) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -28,10 +28,10 @@ def _(panel: BandPanel, axes: Axes) -> None:
     labels: list[str] = []
     for band, colour in zip(panel.bands, cycle(len(panel.bands)), strict=True):
         handles.append(_band(axes, band, colour))
-        labels.append(f"{band.label} ({_shades(band, 'median')})" if apart else band.label)
+        labels.append(f"{band.label} ({_shades(band, band.line)})" if apart else band.label)
     if panel.bands and not apart:
         handles.append(_swatch(SOFT, len(panel.bands[0].intervals)))
-        labels.append(_shades(panel.bands[0], "medians"))
+        labels.append(_shades(panel.bands[0], f"{panel.bands[0].line}s"))
     for points, (marker, face) in zip(panel.points, _markers(len(panel.points)), strict=True):
         handles.append(_points(axes, points, marker, face))
         labels.append(points.label)

@@ -156,7 +156,7 @@ class Surrogate(Result):
         order = np.argsort(said.mean[:, i], kind="stable")
         x, mean, sd = np.arange(order.size, dtype=float), said.mean[order, i], np.sqrt(said.variance[order, i])
         reach = self.conformal.reach(0.9)[i] if self.conformal.runs >= 9 else 1.645
-        band = Band("prediction", x, mean, {0.9: (mean - reach * sd, mean + reach * sd)})
+        band = Band("prediction", x, mean, {0.9: (mean - reach * sd, mean + reach * sd)}, "mean")
         return BandPanel(
             self.labels[i],
             "left-out runs, by prediction",
