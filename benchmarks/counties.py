@@ -144,7 +144,7 @@ def contest(*, quick: bool) -> dict[str, Any]:
         known = jnp.asarray(np.arange(WEEKS) < last, jnp.float32)
         blind = np.where(np.arange(WEEKS)[:, None] < last, 1.0, 0.0)
         misfit = Misfit(jnp.asarray(deaths * blind, jnp.float32), jnp.asarray(cases * blind, jnp.float32), known)
-        at, losses, lost = fitted(simulation, misfit, start, jr.key(origin), 60 if quick else 600)
+        at, losses, lost = fitted(simulation, misfit, start, jr.key(origin), 30 if quick else 600)
         seen = pop.ensemble(
             simulation.model,
             jr.key(50 + origin),

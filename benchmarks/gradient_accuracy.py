@@ -26,7 +26,7 @@ import jax.random as jr
 import numpy as np
 import thousand
 from jaxtyping import Array, Float
-from measure import show, timed
+from measure import hasty, show, timed
 
 import populace as pop
 
@@ -150,7 +150,9 @@ def plain_seconds(loss: pop.ExpectedLoss, keys: int) -> float:
 
 def main() -> None:
     given = _arguments()
-    keys, truth_keys = (256, 600) if given.quick else (4_000, 8_000)
+    if given.quick:
+        hasty()
+    keys, truth_keys = (128, 400) if given.quick else (4_000, 8_000)
     record: dict[str, Any] = {"estimators": {}, "keys": keys}
     worst = 0.0
     totals: dict[str, list[float]] = {}

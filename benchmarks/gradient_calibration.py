@@ -9,19 +9,18 @@ beside us where an interpreter that has it is named; else its published seconds 
 import argparse
 import importlib
 import json
-import os
 import sys
 from typing import Any
 
-from measure import show
+from measure import hasty, show
 
 PARTS = ("calibration_cases", "supply_chain", "segregation", "counties")
 
 
 def main() -> None:
     given = _arguments()
-    if given.quick:  # most of a look is spent on compiling: less of it, before JAX is started by the parts
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+    if given.quick:
+        hasty()
     record: dict[str, Any] = {}
     for name in PARTS if given.only is None else (given.only,):
         contest = importlib.import_module(name).contest

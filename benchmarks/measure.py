@@ -6,6 +6,7 @@ contestants alternate so that what disturbs one disturbs the others, and medians
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,17 @@ class Times:
 
     def median(self) -> tuple[float, float]:
         return statistics.median(self.wall), statistics.median(self.processor)
+
+
+def hasty() -> None:
+    """Compile less, for a look of a minute: most of it is compiling. To be called before JAX does anything; the flags
+    are those that the tests take, and costs measured under them are rough.
+    """
+    flags = (
+        "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false "
+        "--xla_cpu_parallel_codegen_split_count=1 --xla_llvm_disable_expensive_passes=true"
+    )
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:

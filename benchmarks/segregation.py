@@ -75,14 +75,14 @@ def verdicts(task: pop.Problem) -> list[str]:
 
 def contest(*, quick: bool) -> dict[str, Any]:
     """The fit with its errors, and what the audits say."""
-    side, steps, budget = (20, 5, 8_000) if quick else (40, 15, 60_000)
+    side, steps, budget = (20, 5, 5_000) if quick else (40, 15, 60_000)
     task = problem(side, steps)
     rows, notes = [], []
     differences = pop.Differences(step=0.1, scale={"v": 1.0})
     for name, estimator in {"differences": differences, **({} if quick else {"audited": None})}.items():
         start = time.process_time()
         method = pop.GradientDescent(
-            estimator, starts=1 if quick else 2, replicates=16, difference=0.3, judged=400 if quick else 800
+            estimator, starts=1 if quick else 2, replicates=16, difference=0.3, judged=200 if quick else 800
         )
         fit = pop.calibrate(task, method, jr.key(3), budget=budget, predictive=100)
         seconds = time.process_time() - start

@@ -124,7 +124,7 @@ def advised(task: pop.Problem) -> tuple[pop.Estimator, str]:
 
 def contest(*, quick: bool) -> dict[str, Any]:
     """Who reaches what loss with how many agent-steps."""
-    places, people, steps = (100, 10, 10) if quick else (1000, 10, 25)
+    places, people, steps = (50, 10, 10) if quick else (1000, 10, 25)
     task = problem(places, people, steps)
     unit = {"v": jnp.ones(())}
     ours, advice = advised(task)
@@ -134,8 +134,8 @@ def contest(*, quick: bool) -> dict[str, Any]:
         "differences": (pop.Differences(step=0.1, scale=unit), 4, (0.3,)),
     }
     runs = places * people * steps
-    theirs = 6_000.0 if quick else 15_000.0
-    budgets = {name: (1_000.0 if quick else 1_500.0) if name == "recommended" else theirs for name in entrants}
+    theirs = 3_000.0 if quick else 15_000.0
+    budgets = {name: (600.0 if quick else 1_500.0) if name == "recommended" else theirs for name in entrants}
     best: dict[str, Path] = {}
     for name, (estimator, replicates, rates) in entrants.items():
         method = pop.GradientDescent(estimator, starts=1, replicates=replicates)
