@@ -81,7 +81,9 @@ def test_moments_that_repeat_each_other_are_named_and_never_inverted():
 def test_on_the_line_they_are_scipys(x: np.ndarray, y: np.ndarray):
     assert d.wasserstein(x, y) == pytest.approx(stats.wasserstein_distance(x, y), abs=1e-12)
     assert d.energy(x, y) == pytest.approx(stats.energy_distance(x, y), abs=1e-7)
-    assert d.kolmogorov_smirnov(x, y) == pytest.approx(stats.ks_2samp(x, y, method="asymp").statistic, abs=1e-12)
+    pooled = np.concatenate([x, y])
+    apart = max(abs((x <= at).mean() - (y <= at).mean()) for at in pooled)  # scipy's test warns of some of these
+    assert d.kolmogorov_smirnov(x, y) == pytest.approx(apart, abs=1e-12)
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
