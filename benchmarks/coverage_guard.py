@@ -1,10 +1,10 @@
 """Ten problems, five of them sound: does the guard speak where there is no answer, and keep quiet where there is?
 
 Each is run at 150 points of its prior, a Gaussian process learns the moments, and the surrogate's own posterior (the
-prior weighed by its likelihood, variances of noise and ignorance in it) is its answer. The guard speaks if the data are
-out of reach, if the posterior leans on a bound, if more than a tenth of it extrapolates, or if runs at its centre
-refute it. Of the unsound, two have the truth outside the prior, two have data that the model cannot show, and one has
-been run in the half of its prior only in which the truth is not.
+prior weighed by its likelihood, variances of noise and ignorance in it) is its answer. `pop.guard` speaks if the data
+are out of reach, if the posterior leans on a bound, if most of it extrapolates, or if runs at its best point refute the
+surrogate or the data. Of the unsound, two have the truth outside the prior, two have data that the model cannot show,
+and one has been run in the half of its prior only in which the truth is not.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from populace.zoo.islands import Islands
 
 RUNS, DRAWS, CONFIRMING = 150, 4_000, 20
 RIGHT = 0.9
+QUIET = {pop.Code.WITHIN_REACH, pop.Code.INSIDE, pop.Code.EDGE, pop.Code.CONFIRMED, pop.Code.MATCHED}
 U = dist.Uniform
 
 Seen = dict[str, Array]
@@ -131,8 +132,6 @@ def spoken(case: Case, key: Array) -> str:
     target = target.with_values(case.bent(target.values))
     problem = pop.Problem(case.simulator, case.space, target)
     runs = pop.run_design(problem, pop.design(case.space, points, RUNS, allowed=case.allowed), simulate)
-    if pop.reach(runs, target).verdict().code is pop.Code.OUT_OF_REACH:
-        return "out of reach"
     surrogate = pop.fit_surrogate(runs, learn, regressors=[pop.GaussianProcess()])
     prior = case.space.sample(draw, DRAWS)
     said = surrogate.predict(prior)
@@ -140,15 +139,8 @@ def spoken(case: Case, key: Array) -> str:
     logs = -0.5 * ((said.mean - target.values) ** 2 / variance + np.log(variance)).sum(1) + np.log(said.valid + 1e-12)
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
-    unit = np.asarray(case.space.cdf(prior), np.float64)
-    if pop.at_bounds(case.space, unit, weights):
-        return "at a bound"
-    if weights @ surrogate.support(prior).extrapolating > 0.1:
-        return "extrapolating"
-    best = {name: np.asarray(value)[weights.argmax()] for name, value in prior.items()}
-    if pop.confirm(problem, surrogate, best, check, runs=CONFIRMING).verdict().code is pop.Code.REFUTED:
-        return "refuted"
-    return ""
+    said = pop.guard(problem, surrogate, prior, check, weights=weights, runs=CONFIRMING)
+    return next((verdict.code.value for verdict in said.verdicts() if verdict.code not in QUIET), "")
 
 
 def contest(*, quick: bool) -> list[dict[str, object]]:

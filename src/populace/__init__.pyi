@@ -54,6 +54,8 @@ from populace.calibration.gradient_descent import GradientDescent as GradientDes
 from populace.calibration.information import Information as Information
 from populace.calibration.information import information as information
 from populace.calibration.langevin import Langevin as Langevin
+from populace.calibration.neural_likelihood import LearnedLikelihood as LearnedLikelihood
+from populace.calibration.neural_likelihood import NeuralLikelihood as NeuralLikelihood
 from populace.calibration.neural_posterior import LearnedPosterior as LearnedPosterior
 from populace.calibration.neural_posterior import NeuralPosterior as NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC as SequentialABC
@@ -258,6 +260,8 @@ from populace.surrogates.flow_matching import FlowMatching as FlowMatching
 from populace.surrogates.gaussian_process import GaussianProcess as GaussianProcess
 from populace.surrogates.gaussian_process import SameNoise as SameNoise
 from populace.surrogates.gaussian_process import VaryingNoise as VaryingNoise
+from populace.surrogates.guard import Guarded as Guarded
+from populace.surrogates.guard import guard as guard
 from populace.surrogates.margin_ensemble import MarginEnsemble as MarginEnsemble
 from populace.surrogates.neural_ensemble import NeuralEnsemble as NeuralEnsemble
 from populace.surrogates.reach import Reach as Reach
@@ -278,3 +282,4 @@ from populace.surrogates.scores import SquaredError as SquaredError
 from populace.surrogates.support import Support as Support
 from populace.surrogates.surrogate import Emulated as Emulated
 from populace.surrogates.surrogate import Surrogate as Surrogate
+from populace.surrogates.transitions import Transitions as Transitions

@@ -8,16 +8,21 @@ import pytest
 
 from populace.calibration.acceptable_region import AcceptableRegion
 from populace.calibration.differences import DifferencesDescent
+from populace.calibration.neural_likelihood import NeuralLikelihood
 from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC
 from populace.surrogates.acquisitions import Evolving
 from populace.surrogates.flow_matching import FlowMatching
 from populace.surrogates.margin_ensemble import MarginEnsemble
+from populace.surrogates.transitions import Transitions
 from populace.testing.methods import check_method
 
 METHODS = {
     "acceptable region": AcceptableRegion(
         2.0, classifier=MarginEnsemble(members=2, width=8, depth=1, steps=40), candidates=Evolving(200, 50)
+    ),
+    "neural likelihood": NeuralLikelihood(
+        Transitions(lags=0, memory=0, members=1, components=1, width=8, depth=1, steps=20, batch=32), draws=50
     ),
     "neural posterior": NeuralPosterior(FlowMatching(members=1, width=8, depth=1, steps=20, batch=32)),
     "sequential ABC": SequentialABC(particles=40, check=40),

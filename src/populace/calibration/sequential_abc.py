@@ -207,7 +207,7 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
             white = scipy.linalg.solve_triangular(lower, rows.T, lower=True).T
             logs = np.log(np.maximum(weights, 1e-300))
             parts = [cdist(white[start : start + 512], old, "sqeuclidean") for start in range(0, len(white), 512)]
-            mixture = np.concatenate([logsumexp(logs - 0.5 * part, axis=1) for part in parts])
+            mixture = np.concatenate([np.asarray(logsumexp(logs - 0.5 * part, axis=1)) for part in parts])
             return _prior_density(task.space, rows) - mixture
 
         return ratio(real) - logsumexp(ratio(state.real), b=weights)

@@ -33,13 +33,15 @@ class Prior:
     is the exponential of a `Uniform`) is taken back to the other first, then by numpyro's bijection from its support.
     So what is spread over decades stays so on the real line.
 
-    **Attributes:** `low`, `high`: arrays `shape`, float64, the ends of the support, infinite where there is none.
+    **Attributes:** `low`, `high`: arrays `shape`, float64, the ends of the support, infinite where there is none;
+    `has_cdf`: whether numpyro knows the distribution function.
     """
 
     name: str
     shape: tuple[int, ...]
     low: np.ndarray
     high: np.ndarray
+    has_cdf: bool
 
     def __init__(self, name: str, prior: Any):
         _check_kind(name, prior)
@@ -51,7 +53,7 @@ class Prior:
         self.low, self.high = _ends(self._core, self._way, self.shape)
         self._inside = _inside(self.low, self.high)
         self._point = self._tried()[0]
-        self._has_cdf, self._has_icdf = self._knows("cdf"), self._knows("icdf")
+        self.has_cdf, self._has_icdf = self._knows("cdf"), self._knows("icdf")
 
     @property
     def size(self) -> int:
@@ -103,7 +105,7 @@ class Prior:
 
     def cdf(self, value: Float[Array, "n ..."]) -> Float[Array, "n size"]:
         """The prior probability of a smaller number, one by one, (n, size)."""
-        if self._has_cdf:
+        if self.has_cdf:
             bounded = jnp.clip(value, jnp.asarray(self.low, value.dtype), jnp.asarray(self.high, value.dtype))
             return jnp.clip(_rows(jnp.asarray(self._core.cdf(bounded))), 0.0, 1.0)
         ranked = jnp.asarray(self._ranked)

@@ -71,6 +71,10 @@ class Space:
         low = np.concatenate([prior.low.ravel() for prior in self._priors.values()])
         return low, np.concatenate([prior.high.ravel() for prior in self._priors.values()])
 
+    def has_cdf(self) -> np.ndarray:
+        """Whose distribution function numpyro knows, (d,) bool: `cdf` has derivatives there."""
+        return np.concatenate([np.full(prior.size, prior.has_cdf) for prior in self._priors.values()])
+
     def sample(self, key: Key, n: int) -> dict[str, Float[Array, "n ..."]]:
         """N draws from the prior, strong float32, strictly inside its support.
 

@@ -52,7 +52,7 @@ class ConditionalDensity(eqx.Module):
 
 
 LEAST = 50
-_PLAIN = 3.0
+PLAIN = 3.0
 
 
 def check_rows(density: ConditionalDensity, values: np.ndarray) -> None:
@@ -85,8 +85,13 @@ class Squashed(eqx.Module):
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         far = (rows - self.middle) / self.spread
-        beyond = np.maximum(np.abs(far) - _PLAIN, 0.0)
-        return np.clip(far, -_PLAIN, _PLAIN) + np.sign(far) * np.log1p(beyond)
+        beyond = np.maximum(np.abs(far) - PLAIN, 0.0)
+        return np.clip(far, -PLAIN, PLAIN) + np.sign(far) * np.log1p(beyond)
+
+    def log_slopes(self, rows: np.ndarray) -> np.ndarray:
+        """The logarithm of the derivative of each number, (..., k)."""
+        beyond = np.maximum(np.abs((rows - self.middle) / self.spread) - PLAIN, 0.0)
+        return -np.log(self.spread) - np.log1p(beyond)
 
 
 class Line(eqx.Module):

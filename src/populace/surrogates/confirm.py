@@ -1,4 +1,4 @@
-"""A held-out simulation at the answer: does the simulator show there what the surrogate says?"""
+"""A held-out simulation at the answer: does the simulator show there what the surrogate says, and the data?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from rich.progress import Progress
+from scipy.stats import f as fisher
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from .._errors import MethodError
 from .._results import Code, Result, Section, Table, Verdict
@@ -21,6 +23,8 @@ from .surrogate import Surrogate
 _SIZE = 0.02
 """The chance that a right surrogate is refuted, over all moments together."""
 _FEWEST = 5
+_PER_MOMENT = 4
+"""Runs a moment from which on the correlation of moments is asked, too."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,9 @@ class Confirmation(Result):
     """Runs at one point against the surrogate's word; k moments.
 
     `point`: name to value; `said`, `error` (k,): the surrogate's mean and the standard error of the comparison; `seen`
-    (k,): the mean of the runs; `valid`: how many of `runs` counted; `data` (k,): the target's.
+    (k,): the mean of the runs; `valid`: how many of `runs` counted; `data` (k,): the target's, and how far off in
+    standard deviations of a run, `off` (k,), 0 for moments held out; `p_data`: the chance of a run at the point that is
+    as far off (Hotelling's T-squared; with few runs for the moments, the farthest of them by Bonferroni).
     """
 
     point: dict[str, Any]
@@ -37,6 +43,8 @@ class Confirmation(Result):
     seen: np.ndarray
     error: np.ndarray
     data: np.ndarray
+    off: np.ndarray
+    p_data: float
     runs: int
     valid: int
 
@@ -68,16 +76,32 @@ class Confirmation(Result):
         text = f"{count} agree with the surrogate in {self.gaps.size} moments (p = {self.p:.2g})."
         return Verdict("the answer", Code.CONFIRMED, text, numbers)
 
+    def data_verdict(self) -> Verdict:
+        """Whether the data could be a run at the point."""
+        worst = int(np.abs(self.off).argmax())
+        numbers = {"p": self.p_data, "farthest": float(self.off[worst])}
+        if self.p_data < _SIZE:
+            text = (
+                f"The simulator does not show the data at the answer (p = {self.p_data:.2g}): "
+                f"{self.labels[worst]} = {self.data[worst]:.4g} is {abs(self.off[worst]):.1f} standard deviations of a "
+                "run away, farther than any other moment."
+            )
+            return Verdict("the data", Code.CONTRADICTED, text, numbers)
+        text = f"A run at the answer is as far from the others as the data are (p = {self.p_data:.2g})."
+        return Verdict("the data", Code.MATCHED, text, numbers)
+
     def sections(self) -> tuple[Section, ...]:
-        columns = ("moment", "runs", "surrogate", "standard error", "gap in standard errors", "data")
-        numbers = np.stack([self.seen, self.said, self.error, self.gaps, self.data], axis=1)
+        columns = ("moment", "runs", "surrogate", "standard error", "gap in standard errors", "data", "off by")
+        numbers = np.stack([self.seen, self.said, self.error, self.gaps, self.data, self.off], axis=1)
         rows = tuple((name, *map(float, row)) for name, row in zip(self.labels, numbers, strict=True))
         where = ", ".join(f"{name} = {np.asarray(value).tolist()}" for name, value in self.point.items())
-        return (Section("Confirmation", (f"At {where}.",), (self.verdict(),), (), (Table("Moments", columns, rows),)),)
+        table = Table("Moments", columns, rows, note="off by: data less runs, in standard deviations of a run")
+        return (Section("Confirmation", (f"At {where}.",), (self.verdict(), self.data_verdict()), (), (table,)),)
 
     def record(self) -> dict[str, Any]:
         return {
             **self.verdict().record(),
+            "data": self.data_verdict().record(),
             "point": {name: np.asarray(value).tolist() for name, value in self.point.items()},
             "moments": {
                 name: {"runs": float(a), "surrogate": float(b), "error": float(c)}
@@ -95,7 +119,8 @@ def confirm(
     runs: int = 20,
     progress: bool | Progress | None = None,
 ) -> Confirmation:
-    """Simulate at one point, with keys that the surrogate has not seen, and hold it against what it said.
+    """Simulate at one point, with keys that the surrogate has not seen, and hold it against what it said; and the data
+    against the runs.
 
     The comparison's error is that of the runs' mean, by the larger of their own and the surrogate's noise variance,
     with the surrogate's epistemic variance.
@@ -115,6 +140,7 @@ def confirm(
     k = len(surrogate.labels)
     own = used.var(0, ddof=1) if used.shape[0] > 1 else np.zeros(k)
     noise = np.maximum(own, said.noise[0])
+    off, p_data = _against(problem.target.values, problem.target.fitted, used, noise)
     return Confirmation(
         point={name: np.asarray(value[0]) for name, value in one.items()},
         labels=surrogate.labels,
@@ -122,6 +148,27 @@ def confirm(
         seen=used.mean(0) if used.shape[0] else np.full(k, np.nan),
         error=np.sqrt(np.maximum(noise / max(used.shape[0], 1) + said.epistemic[0], 1e-300)),
         data=np.asarray(problem.target.values),
+        off=off,
+        p_data=p_data,
         runs=runs,
         valid=used.shape[0],
     )
+
+
+def _against(data: np.ndarray, fitted: np.ndarray, runs: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, float]:
+    """How far the data (k,) are off runs (n, k) at one point, in their standard deviations, and the p-value of a run
+    that is as far off in the fitted moments.
+    """
+    (n, k), off = (runs.shape[0], int(fitted.sum())), np.zeros(data.size)
+    if n < _FEWEST:
+        return off, 1.0
+    scale = np.sqrt(np.maximum(noise, 1e-300))
+    off[fitted] = ((data - runs.mean(0)) / scale)[fitted]
+    if n < _PER_MOMENT * k:
+        return off, float(min(1.0, k * 2.0 * student.sf(np.abs(off).max() / np.sqrt(1.0 + 1.0 / n), n - 1)))
+    units = ((runs - runs.mean(0)) / scale)[:, fitted]
+    spread = units.T @ units / (n - 1)
+    np.fill_diagonal(spread, 1.0)  # where the surrogate's noise is the larger, its variance counts
+    values, vectors = np.linalg.eigh(spread)
+    far = ((vectors.T @ off[fitted]) ** 2 / np.maximum(values, 1e-3)).sum() / (1.0 + 1.0 / n)
+    return off, float(fisher.sf(far * (n - k) / (k * (n - 1)), k, n - k))

@@ -2,7 +2,8 @@
 
 The data are one point among the moments of the runs from the prior. Were they such a run, they would be as far from
 their nearest neighbours as other runs are from theirs, and as far from the centre of all: two distances, whose
-p-values are simulated by the runs themselves.
+p-values are simulated by the runs themselves. Where there are many moments for the runs, a third of these tells the
+scale and the others are compared with the data, so that the p-values stay what they say.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _NEIGHBOURS = 3
 _SIZE = 0.02
 """The chance that data which the simulator can make are called out of reach."""
 _FEWEST = 50
+_PLENTY = 20
+"""Runs a moment from which on the runs that tell the scale need not be kept apart from those compared."""
 _RIM = 0.05
 """The outermost part of a prior, at each end, whose posterior mass is looked at."""
 _LEANS = 3.0
@@ -94,43 +97,53 @@ def reach(runs: Runs, target: Target) -> Reach:
     if moments.shape[0] < _FEWEST:
         raise MethodError(f"{moments.shape[0]} runs cannot tell what is out of reach: make {_FEWEST} or more")
     data = target.values[target.fitted]
-    scores = np.stack([_score(column, value) for column, value in zip(moments.T, data, strict=True)], axis=1)
-    own, point = _whitened(scores[:-1], scores[-1])
+    n, k = moments.shape
+    # What is learned of few moments from all runs fits these no better than the data; of many it would.
+    seen = moments if n >= _PLENTY * k else moments[: n // 3]
+    held = np.concatenate([moments if seen is moments else moments[n // 3 :], data[None]])
+    scores = np.stack([_score(seen[:, i], held[:, i]) for i in range(k)], axis=1)
+    own, points = _whitened(np.stack([_score(column, column) for column in seen.T], axis=1), scores)
     return Reach(
-        p_near=_p_near(own, point),
-        p_centre=float((1 + ((own**2).sum(1) >= (point**2).sum()).sum()) / (own.shape[0] + 1)),
+        p_near=_p_near(own, points, among=seen is moments),
+        p_centre=_rank_of_last((points**2).sum(1)),
         labels=tuple(np.array(target.labels)[target.fitted].tolist()),
         rank=(moments <= data).mean(0),
         runs=moments.shape[0],
     )
 
 
-def _score(runs: np.ndarray, value: float) -> np.ndarray:
-    """Normal scores (n + 1,) of n runs and then the data: by ranks within, by the robust spread beyond the runs."""
-    n = runs.size
-    own = norm.ppf((rankdata(runs) - 0.5) / n)
+def _score(runs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Normal scores (m,) of values among n runs: by ranks within, by the robust spread beyond the runs."""
     order = np.argsort(runs, kind="stable")
+    own = norm.ppf((rankdata(runs) - 0.5) / runs.size)
     middle, spread = np.median(runs), np.quantile(runs, 0.84) - np.quantile(runs, 0.16)
     unit = spread / 2.0 if spread > 0 else max(float(np.ptp(runs)), abs(float(middle)), 1e-12)
-    inside = np.interp(value, runs[order], own[order])
-    beyond = max(value - runs.max(), 0.0) - max(runs.min() - value, 0.0)
-    return np.append(own, inside + beyond / unit)
+    beyond = np.maximum(values - runs.max(), 0.0) - np.maximum(runs.min() - values, 0.0)
+    return np.interp(values, runs[order], own[order]) + beyond / unit
 
 
-def _whitened(runs: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Runs (n, k) and data (k,) centred, in directions of unit variance; directions that never vary keep a floor."""
-    centre = runs.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(runs.T).reshape(runs.shape[1], runs.shape[1]))
+def _whitened(seen: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, k) and others (m, k) about the centre of the former, in its directions of unit variance; directions that
+    never vary keep a floor.
+    """
+    centre = seen.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(seen.T).reshape(seen.shape[1], seen.shape[1]))
     scale = np.sqrt(np.maximum(values, 1e-3 * values[-1] + 1e-12))
-    return (runs - centre) @ vectors / scale, (data - centre) @ vectors / scale
+    return (seen - centre) @ vectors / scale, (held - centre) @ vectors / scale
 
 
-def _p_near(runs: np.ndarray, data: np.ndarray) -> float:
-    """The share of runs whose mean distance to their nearest three others is at least that of the data."""
-    tree = KDTree(runs)
-    own = tree.query(runs, _NEIGHBOURS + 1)[0][:, 1:].mean(1)
-    mine = tree.query(data, _NEIGHBOURS)[0].mean()
-    return float((1 + (own >= mine).sum()) / (runs.shape[0] + 1))
+def _p_near(seen: np.ndarray, held: np.ndarray, *, among: bool) -> float:
+    """The share of runs whose mean distance to their nearest three is at least that of the data, the last of `held`;
+    `among`: all before it are those seen, and none is its own neighbour.
+    """
+    tree = KDTree(seen)
+    own = tree.query(held[:-1], _NEIGHBOURS + among)[0][:, int(among) :].mean(1)
+    return _rank_of_last(np.append(own, tree.query(held[-1], _NEIGHBOURS)[0].mean()))
+
+
+def _rank_of_last(levels: np.ndarray) -> float:
+    """The share of all that are at least as large as the last, itself among them."""
+    return float((levels >= levels[-1]).mean())
 
 
 def at_bounds(space: Space, unit: np.ndarray, weights: np.ndarray | None = None) -> tuple[Verdict, ...]:
