@@ -1,10 +1,10 @@
 """Ten problems, five of them sound: does the guard speak where there is no answer, and keep quiet where there is?
 
 Each is run at 150 points of its prior, a Gaussian process learns the moments, and the surrogate's own posterior (the
-prior weighed by its likelihood, variances of noise and ignorance in it) is its answer. `pop.guard` speaks if the data
-are out of reach, if the posterior leans on a bound, if most of it extrapolates, or if runs at its best point refute the
-surrogate or the data. Of the unsound, two have the truth outside the prior, two have data that the model cannot show,
-and one has been run in the half of its prior only in which the truth is not.
+likelihood of `pop.SurrogatePosterior`, variances of noise and ignorance in it) is its answer. `pop.guard` speaks if the
+data are out of reach, if the posterior leans on a bound, if most of it extrapolates, or if runs at its best point
+refute the surrogate or the data. Of the unsound, two have the truth outside the prior, two have data that the model
+cannot show, and one has been run in the half of its prior only in which the truth is not.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,11 @@ from jaxtyping import Array
 from surrogate_accuracy import STEPS, rate
 
 import populace as pop
+from populace.calibration.surrogate_posterior import surrogate_draws
 from populace.core.executor import Ticker
 from populace.zoo.islands import Islands
 
-RUNS, DRAWS, CONFIRMING = 150, 4_000, 20
+RUNS, CONFIRMING = 150, 20
 RIGHT = 0.9
 QUIET = {pop.Code.WITHIN_REACH, pop.Code.INSIDE, pop.Code.EDGE, pop.Code.CONFIRMED, pop.Code.MATCHED}
 U = dist.Uniform
@@ -133,13 +134,9 @@ def spoken(case: Case, key: Array) -> str:
     problem = pop.Problem(case.simulator, case.space, target)
     runs = pop.run_design(problem, pop.design(case.space, points, RUNS, allowed=case.allowed), simulate)
     surrogate = pop.fit_surrogate(runs, learn, regressors=[pop.GaussianProcess()])
-    prior = case.space.sample(draw, DRAWS)
-    said = surrogate.predict(prior)
-    variance = said.noise + said.epistemic
-    logs = -0.5 * ((said.mean - target.values) ** 2 / variance + np.log(variance)).sum(1) + np.log(said.valid + 1e-12)
-    weights = np.exp(logs - logs.max())
-    weights /= weights.sum()
-    said = pop.guard(problem, surrogate, prior, check, weights=weights, runs=CONFIRMING)
+    draws = surrogate_draws(surrogate, target, draw)
+    batch = case.space.from_real(jnp.asarray(draws.points, jnp.float32))
+    said = pop.guard(problem, surrogate, batch, check, weights=draws.weights, best=draws.best, runs=CONFIRMING)
     return next((verdict.code.value for verdict in said.verdicts() if verdict.code not in QUIET), "")
 
 

@@ -5,6 +5,7 @@ geometric Brownian motion; Reiner Franke and Frank Westerhoff (2012), herding, p
 times; parameters are uniform on boxes.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 import populace as pop
-from populace.calibration import nuts
+from populace.calibration import nuts, population
 
 TIMES = 100
 POINTS = 2_000_000
@@ -69,7 +70,8 @@ class Case:
         if 1.0 / (weights**2).sum() >= ENOUGH:
             return np.asarray(points, np.float64)[rng.choice(count, REFERENCE, p=weights)]
         density = _Exact(self.log_likelihood, self.low, self.high, seen)
-        found = nuts.found(density, _Logistic(), lambda n: rng.logistic(size=(n, len(self.box))), jr.key(2))
+        levels = [functools.partial(nuts.levels, one) for one in (density, _Logistic())]
+        found = population.found(*levels, lambda n: rng.logistic(size=(n, len(self.box))), jr.key(2))
         chains = nuts.walked(density, found, jr.key(3), 8, REFERENCE // 8)
         r_hat, size = chains.worst()
         if r_hat > 1.01 or size < ENOUGH:

@@ -59,6 +59,8 @@ from populace.calibration.neural_likelihood import NeuralLikelihood as NeuralLik
 from populace.calibration.neural_posterior import LearnedPosterior as LearnedPosterior
 from populace.calibration.neural_posterior import NeuralPosterior as NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC as SequentialABC
+from populace.calibration.surrogate_posterior import EmulatedPosterior as EmulatedPosterior
+from populace.calibration.surrogate_posterior import SurrogatePosterior as SurrogatePosterior
 from populace.calibration.two_sample import TwoSample as TwoSample
 from populace.calibration.two_sample import classifier_two_sample as classifier_two_sample
 from populace.calibration.variational import LossesOnly as LossesOnly

@@ -11,9 +11,11 @@ from populace.calibration.differences import DifferencesDescent
 from populace.calibration.neural_likelihood import NeuralLikelihood
 from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC
+from populace.calibration.surrogate_posterior import SurrogatePosterior
 from populace.surrogates.acquisitions import Evolving
 from populace.surrogates.flow_matching import FlowMatching
 from populace.surrogates.margin_ensemble import MarginEnsemble
+from populace.surrogates.neural_ensemble import NeuralEnsemble
 from populace.surrogates.transitions import Transitions
 from populace.testing.methods import check_method
 
@@ -27,6 +29,9 @@ METHODS = {
     "neural posterior": NeuralPosterior(FlowMatching(members=1, width=8, depth=1, steps=20, batch=32)),
     "sequential ABC": SequentialABC(particles=40, check=40),
     "sequential ABC, unadjusted": SequentialABC(particles=40, adjust=False),
+    "surrogate posterior": SurrogatePosterior(
+        1, (NeuralEnsemble(members=2, width=8, depth=1, steps=20, decays=(1.0,)),)
+    ),
     "descent": DifferencesDescent(starts=2, replicates=6, judged=20),
     "descent from one start, by a schedule": DifferencesDescent(
         optax.sgd(optax.exponential_decay(1e-3, 5, 0.9), momentum=0.5), starts=1, judged=20

@@ -1,5 +1,7 @@
 """A learned likelihood, where the exact posterior is known: an autoregression seen for sixty times."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,10 +12,10 @@ import pytest
 from scipy.stats import norm
 
 import populace as pop
-from populace.calibration import nuts
+from populace.calibration import nuts, population
 
 TIMES = 60
-SMALL = pop.Transitions(lags=2, memory=4, members=2, components=1, width=32, depth=2, steps=600)
+SMALL = pop.Transitions(lags=2, memory=4, members=2, components=1, width=32, depth=2, steps=400)
 
 
 def walk(parameters, key):
@@ -108,17 +110,22 @@ class Wide(eqx.Module):
         return -0.5 * ((x / 4.0) ** 2).sum() - jnp.log(2.0 * jnp.pi * 16.0)
 
 
-def test_two_hills_are_found_with_their_weights_and_the_integral():
+def drawn(density):
+    """By importance sampling, from a wide Gaussian."""
     rng = np.random.default_rng(0)
-    found = nuts.found(Two(), Wide(), lambda n: 4.0 * rng.standard_normal((n, 2)), jr.key(0))
+    levels = [functools.partial(nuts.levels, one) for one in (density, Wide())]
+    return population.found(*levels, lambda n: 4.0 * rng.standard_normal((n, 2)), jr.key(0))
+
+
+def test_two_hills_are_found_with_their_weights_and_the_integral():
+    found = drawn(Two())
     right = float(found.weights[found.points[:, 0] > 0].sum())
     assert abs(right - 0.3) < 4 * np.sqrt(0.21 / found.effective)
     assert abs(found.log_integral) < 4 / np.sqrt(found.effective)
 
 
 def test_chains_have_the_law_of_a_gaussian():
-    rng = np.random.default_rng(0)
-    found = nuts.found(Gauss(), Wide(), lambda n: 4.0 * rng.standard_normal((n, 2)), jr.key(0))
+    found = drawn(Gauss())
     chains = nuts.walked(Gauss(), found, jr.key(1), 4, 300)
     r_hat, size = chains.worst()
     draws = chains.path.reshape(-1, 2)

@@ -9,7 +9,7 @@ from scipy.stats import norm, poisson
 import populace as pop
 from populace.surrogates.transitions import log_likelihoods
 
-QUICK = dict(members=2, width=32, depth=2, steps=600)
+QUICK = dict(members=2, width=32, depth=2, steps=400)
 
 
 def two_numbers(n, times, seed):

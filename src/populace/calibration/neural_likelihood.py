@@ -6,6 +6,8 @@ A likelihood does not know where its runs were proposed, so that later rounds pu
 nothing has to be corrected.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,7 +27,7 @@ from ..problem.target import Target
 from ..surrogates.reach import at_bounds, reach
 from ..surrogates.runs import Runs
 from ..surrogates.transitions import FittedTransitions, SeriesLikelihood, Transitions
-from . import nuts
+from . import nuts, population
 from .estimates import Estimate, systematic
 from .regions import Region, Scale, proposed
 from .tally import Tally
@@ -289,13 +291,13 @@ class _Posterior(eqx.Module):
         return _Prior(self.inputs.space)(real) + self.likelihood(self.inputs(real))
 
 
-def _found(density: _Posterior, key: Key) -> nuts.Found:
+def _found(density: _Posterior, key: Key) -> population.Found:
     space = density.inputs.space
 
     def first(count: int) -> np.ndarray:
         return np.asarray(space.to_real(space.sample(key, count)), np.float64)
 
-    return nuts.found(density, _Prior(space), first, key)
+    return population.found(partial(nuts.levels, density), partial(nuts.levels, _Prior(space)), first, key)
 
 
 def _rows(scale: Scale, real: np.ndarray) -> np.ndarray:

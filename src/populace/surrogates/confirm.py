@@ -14,15 +14,18 @@ from scipy.stats import t as student
 
 from .._errors import MethodError
 from .._results import Code, Result, Section, Table, Verdict
-from .._types import Key
+from .._types import Key, Parameters
 from ..core.executor import Ticker
 from ..core.progress import display
-from ..problem.problem import Problem
+from ..problem.problem import Problem, Simulated
+from ..problem.target import Target
 from .surrogate import Surrogate
 
 _SIZE = 0.02
 """The chance that a right surrogate is refuted, over all moments together."""
 _FEWEST = 5
+_STILL = 1e-3
+"""Of the surrogate's noise: runs that differ by less are taken to differ by it."""
 _PER_MOMENT = 4
 """Runs a moment from which on the correlation of moments is asked, too."""
 
@@ -135,22 +138,27 @@ def confirm(
     many = {name: jnp.repeat(value, runs, axis=0) for name, value in one.items()}
     with display(progress) as shown:
         seen = problem.simulate(many, jr.split(key, runs), Ticker(shown, "confirmation", runs))
+    return confirmed(problem.target, surrogate, one, seen)
+
+
+def confirmed(target: Target, surrogate: Surrogate, point: Parameters, seen: Simulated) -> Confirmation:
+    """`confirm` with runs that were made already: `point` name to (1, ...)."""
     used = seen.moments[~seen.excluded & np.isfinite(seen.moments).all(1)]
-    said = surrogate.predict(one)
+    said = surrogate.predict(point)
     k = len(surrogate.labels)
     own = used.var(0, ddof=1) if used.shape[0] > 1 else np.zeros(k)
     noise = np.maximum(own, said.noise[0])
-    off, p_data = _against(problem.target.values, problem.target.fitted, used, noise)
+    off, p_data = _against(target.values, target.fitted, used, np.where(own > _STILL * noise, own, noise))
     return Confirmation(
-        point={name: np.asarray(value[0]) for name, value in one.items()},
+        point={name: np.asarray(value[0]) for name, value in point.items()},
         labels=surrogate.labels,
         said=said.mean[0],
         seen=used.mean(0) if used.shape[0] else np.full(k, np.nan),
         error=np.sqrt(np.maximum(noise / max(used.shape[0], 1) + said.epistemic[0], 1e-300)),
-        data=np.asarray(problem.target.values),
+        data=np.asarray(target.values),
         off=off,
         p_data=p_data,
-        runs=runs,
+        runs=seen.excluded.size,
         valid=used.shape[0],
     )
 

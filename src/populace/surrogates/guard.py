@@ -15,6 +15,7 @@ from .._errors import MethodError
 from .._results import Code, Result, Section, Verdict
 from .._types import Key, Parameters
 from ..problem.problem import Problem
+from ..problem.target import Target
 from .confirm import Confirmation, confirm
 from .reach import Reach, at_bounds, reach
 from .surrogate import Surrogate
@@ -92,9 +93,18 @@ def guard(
     share = share / share.sum()
     at = int(share.argmax()) if best is None else best
     point = {name: jnp.asarray(draws[name])[at] for name in problem.space.names}
+    held = confirm(problem, surrogate, point, key, runs=runs, progress=progress)
+    return guarded(problem.target, surrogate, draws, share, held)
+
+
+def guarded(
+    target: Target, surrogate: Surrogate, draws: Parameters, weights: np.ndarray, confirmation: Confirmation
+) -> Guarded:
+    """`guard` with runs that were made already; weights (n,) sum to 1."""
+    space = surrogate.space
     return Guarded(
-        reach=reach(surrogate.runs, problem.target),
-        bounds=at_bounds(problem.space, unit, share),
-        outside=float(share @ surrogate.support(draws).extrapolating),
-        confirmation=confirm(problem, surrogate, point, key, runs=runs, progress=progress),
+        reach=reach(surrogate.runs, target),
+        bounds=at_bounds(space, np.asarray(space.cdf(draws), np.float64), weights),
+        outside=float(weights @ surrogate.support(draws).extrapolating),
+        confirmation=confirmation,
     )

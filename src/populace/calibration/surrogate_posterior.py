@@ -1,0 +1,226 @@
+"""A posterior by a surrogate's likelihood, with runs added where the posterior is, and a simulation at its best point.
+
+The data are taken for the moments of one run: N(mean, noise + epistemic), all three as the surrogate says at the
+parameters (a synthetic likelihood, Simon Wood 2010, Nature 466:1102, on a surrogate). What the surrogate does not know
+makes the posterior wider, never sharper. Half of the calls go into a design of the whole prior; then, in rounds, runs
+are added at draws of the posterior so far, more of them where the surrogate's own doubt is the larger part of the
+variance; the last calls are fresh runs at the best point, which no surrogate has seen.
+"""
+
+from functools import partial
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from .._errors import MethodError
+from .._results import Code
+from .._types import Key
+from ..core.noise import host_generator
+from ..core.rounds import Done, Method
+from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.space import Space
+from ..problem.target import Target
+from ..surrogates.confirm import confirmed
+from ..surrogates.design import design
+from ..surrogates.fitting import fit_surrogate
+from ..surrogates.guard import Guarded, guarded
+from ..surrogates.regressor import Regressor
+from ..surrogates.runs import Runs
+from ..surrogates.samplers import Replicated, Sobol
+from ..surrogates.surrogate import Surrogate
+from .estimates import Estimate, systematic
+from .population import Found, found
+from .tally import Tally
+
+_FIRST = 0.5
+_REPEATED = 0.1
+"""The share of the first runs that repeat a point with another seed."""
+_CONFIRMING = 20
+_LEAST = 10
+"""Runs a parameter, of the first design, at the least."""
+_AT_ONCE = 256
+
+
+class Designed(eqx.Module):
+    """The state: points on the priors' probability scale (n, d), moments (n, k), NaN where a run failed, how many of
+    each round (rounds,), fresh runs at the best point `at` (1, d): `held` (c, k), and calls unspent.
+    """
+
+    unit: np.ndarray
+    moments: np.ndarray
+    counts: np.ndarray
+    at: np.ndarray
+    held: np.ndarray
+    left: np.ndarray
+    tally: Tally
+
+
+class SurrogatePosterior(Method[Problem, Designed, "EmulatedPosterior"]):
+    """A posterior by a surrogate, re-simulated near the answer.
+
+    It needs no covariance of the moments: how a run's moments scatter is learned.
+
+    **Arguments:** `rounds`: in how many the runs near the answer are added, 0 for none; `regressors`: as for
+    `fit_surrogate`, by default those it tries.
+    """
+
+    rounds: int = eqx.field(static=True, default=3)
+    regressors: tuple[Regressor, ...] | None = None
+
+    @property
+    def needs_covariance(self) -> bool:
+        return False
+
+    def start(self, task: Problem, key: Key, budget: int) -> Designed:
+        d, k = task.space.size, len(task.target.labels)
+        least = int(np.ceil(_LEAST * d / _FIRST)) + _CONFIRMING + 100
+        if self.rounds < 0:
+            raise MethodError("the rounds of added runs are 0 or more")
+        if budget < least:
+            raise MethodError(f"a budget of {budget} calls is too small for {d} parameters: give {least} or more")
+        none = np.zeros((0, d))
+        return Designed(
+            none, np.zeros((0, k)), np.zeros(0, int), none, np.zeros((0, k)), np.array(budget), Tally.empty()
+        )
+
+    def ask(self, task: Problem, state: Designed, key: Key) -> Simulate:
+        made, left = state.counts.size, int(state.left)
+        if made > self.rounds:
+            _, draws = self._answer(task, state)
+            best = draws.points[draws.best][None]
+            return _at(task.space, np.repeat(best, left, axis=0), key)
+        spare = left - _CONFIRMING
+        if made == 0:
+            count = spare if self.rounds == 0 else int(_FIRST * spare)
+            points = design(task.space, key, count, sampler=Replicated(Sobol(), _REPEATED)).parameters
+            return _at(task.space, np.asarray(task.space.to_real(points), np.float64), key)
+        count = spare // (self.rounds + 1 - made)
+        surrogate, draws = self._answer(task, state)
+        said = surrogate.predict(task.space.from_real(jnp.asarray(draws.points, jnp.float32)))
+        doubt = (said.epistemic / (said.epistemic + said.noise))[:, task.target.fitted].mean(1)
+        share = draws.weights * doubt
+        rng = host_generator(key)
+        chosen = rng.choice(len(share), count, p=share / share.sum())
+        return _at(task.space, _shaken(draws, chosen, rng), key)
+
+    def tell(self, task: Problem, state: Designed, ask: Simulate, answer: Simulated) -> Designed:
+        unit = np.asarray(task.space.cdf(ask.parameters), np.float64)
+        moments = np.where(answer.excluded[:, None], np.nan, answer.moments)
+        left, tally = np.array(int(state.left) - ask.calls()), state.tally.with_(answer)
+        if state.counts.size > self.rounds:
+            return Designed(state.unit, state.moments, state.counts, unit[:1], moments, left, tally)
+        joined = np.concatenate([state.unit, unit]), np.concatenate([state.moments, moments])
+        return Designed(*joined, np.append(state.counts, ask.calls()), state.at, state.held, left, tally)
+
+    def done(self, task: Problem, state: Designed, left: int) -> Done | None:
+        if not len(state.held):
+            return None
+        return Done(
+            Code.CONVERGED, f"{len(state.unit)} runs were learned from, {len(state.held)} made at the best point"
+        )
+
+    def finish(self, task: Problem, state: Designed, key: Key) -> "EmulatedPosterior":
+        surrogate, draws = self._answer(task, state)
+        batch = task.space.from_real(jnp.asarray(draws.points, jnp.float32))
+        seen = Simulated(state.held, np.asarray(np.isnan(state.held).any(1)), {})
+        best = task.space.from_unit(jnp.asarray(state.at, jnp.float32))
+        said = guarded(task.target, surrogate, batch, draws.weights, confirmed(task.target, surrogate, best, seen))
+        notes = [
+            f"A surrogate of {int(surrogate.runs.valid.sum())} runs, {int(state.counts[0])} over the prior and "
+            f"{int(state.counts[1:].sum())} added near the answer; its {len(draws.points)} draws are worth "
+            f"{draws.effective:.0f}.",
+            *(verdict.sentence for verdict in said.verdicts()),
+        ]
+        if state.tally.excluded:
+            notes.append(state.tally.sentence())
+        return EmulatedPosterior(draws.points, draws.weights, draws.log_integral, surrogate, said, tuple(notes))
+
+    def _answer(self, task: Problem, state: Designed) -> tuple[Surrogate, Found]:
+        """The surrogate of all runs so far, and draws of its posterior; the same whenever it is asked."""
+        key = jr.key(len(state.unit))
+        valid = np.asarray(np.isfinite(state.moments).all(1))
+        runs = Runs(task.space, state.unit, state.moments, valid, task.target.labels, state.tally.reasons)
+        surrogate = fit_surrogate(runs, key, regressors=self.regressors)
+        return surrogate, surrogate_draws(surrogate, task.target, key)
+
+
+class EmulatedPosterior(Estimate):
+    """Weighted draws of a surrogate's posterior, with what the guard says of it.
+
+    `real` (n, d), `weights` (n,) summing to 1; `log_evidence`: the logarithm of the density of the fitted moments under
+    model and prior, as the surrogate has it.
+    """
+
+    real: np.ndarray
+    weights: np.ndarray
+    log_evidence: float
+    surrogate: Surrogate = eqx.field(static=True)
+    guarded: Guarded = eqx.field(static=True)
+    remarks: tuple[str, ...] = eqx.field(static=True)
+
+    def draws(self, problem: Problem, key: Key, count: int) -> np.ndarray:
+        return self.real[systematic(key, self.weights, count)]
+
+    def centre(self, problem: Problem) -> np.ndarray:
+        """The weighted mean."""
+        return self.weights @ self.real
+
+    def notes(self) -> tuple[str, ...]:
+        return self.remarks
+
+
+def surrogate_draws(surrogate: Surrogate, target: Target, key: Key) -> Found:
+    """Weighted draws of a surrogate's posterior, on the real scale."""
+    space = surrogate.space
+
+    def first(count: int) -> np.ndarray:
+        return np.asarray(space.to_real(space.sample(key, count)), np.float64)
+
+    prior = partial(_log_prior, space)
+    return found(lambda real: prior(real) + log_likelihoods(surrogate, target, real), prior, first, key)
+
+
+def log_likelihoods(surrogate: Surrogate, target: Target, real: np.ndarray) -> np.ndarray:
+    """The log-density of a target's fitted moments at points (n, d) on the real scale, as a surrogate says: of a run
+    that counts, times the probability that one does.
+    """
+    said = surrogate.predict(surrogate.space.from_real(jnp.asarray(real, jnp.float32)))
+    used = target.fitted
+    gaps, noise = (target.values - said.mean)[:, used], said.noise[:, used]
+    correlation, k = surrogate.correlation[np.ix_(used, used)], int(used.sum())
+    levels = np.empty(len(gaps))
+    for start in range(0, len(gaps), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        spread = np.sqrt(noise[rows])
+        covariance = correlation * spread[:, :, None] * spread[:, None, :]
+        covariance[:, range(k), range(k)] += said.epistemic[rows][:, used] + 1e-12 * noise[rows].mean(1)[:, None]
+        lower = np.linalg.cholesky(covariance)
+        z = np.stack([solve_triangular(one, gap, lower=True) for one, gap in zip(lower, gaps[rows], strict=True)])
+        levels[rows] = -0.5 * (z**2).sum(1) - np.log(lower[:, range(k), range(k)]).sum(1)
+    return levels - 0.5 * k * np.log(2.0 * np.pi) + np.log(np.maximum(said.valid, 1e-12))
+
+
+def _log_prior(space: Space, real: np.ndarray) -> np.ndarray:
+    at = jnp.asarray(real, jnp.float32)
+    levels = np.asarray(space.log_prob(space.from_real(at)) + space.log_jacobian(at), np.float64)
+    return np.where(np.isfinite(levels), levels, -np.inf)
+
+
+def _shaken(draws: Found, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Chosen draws (n, d), those that are chosen again moved a little, as far as the posterior is wide over the root of
+    their number.
+    """
+    spread = np.sqrt(draws.weights @ (draws.points - draws.weights @ draws.points) ** 2)
+    points = draws.points[chosen]
+    again = np.ones(len(chosen), bool)
+    again[np.unique(chosen, return_index=True)[1]] = False
+    noise = rng.standard_normal(points.shape) * spread / np.sqrt(len(chosen))
+    return points + np.where(again[:, None], noise, 0.0)
+
+
+def _at(space: Space, real: np.ndarray, key: Key) -> Simulate:
+    points = space.from_real(jnp.asarray(real, jnp.float32))
+    return Simulate(points, jr.split(jr.fold_in(key, 1), len(real)))
