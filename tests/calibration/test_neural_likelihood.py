@@ -49,7 +49,7 @@ def exact():
 
 @pytest.fixture(scope="module")
 def fit():
-    method = pop.NeuralLikelihood(SMALL, rounds=1, draws=250)
+    method = pop.NeuralLikelihood(SMALL, rounds=1, draws=150)
     return pop.calibrate(problem(), method, jr.key(1), budget=400, predictive=400)
 
 
