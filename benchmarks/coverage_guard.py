@@ -25,7 +25,6 @@ from populace.zoo.islands import Islands
 
 RUNS, CONFIRMING = 150, 20
 RIGHT = 0.9
-QUIET = {pop.Code.WITHIN_REACH, pop.Code.INSIDE, pop.Code.EDGE, pop.Code.CONFIRMED, pop.Code.MATCHED}
 U = dist.Uniform
 
 Seen = dict[str, Array]
@@ -137,7 +136,7 @@ def spoken(case: Case, key: Array) -> str:
     draws = surrogate_draws(surrogate, target, draw)
     batch = case.space.from_real(jnp.asarray(draws.points, jnp.float32))
     said = pop.guard(problem, surrogate, batch, check, weights=draws.weights, best=draws.best, runs=CONFIRMING)
-    return next((verdict.code.value for verdict in said.verdicts() if verdict.code not in QUIET), "")
+    return next((verdict.code.value for verdict in said.objections()), "")
 
 
 def contest(*, quick: bool) -> list[dict[str, object]]:

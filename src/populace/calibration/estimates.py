@@ -92,3 +92,9 @@ def weighted_covariance(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The covariance (d, d) of weighted rows (n, d), weights summing to 1, with the reliability correction."""
     centred = rows - weights @ rows
     return (centred * weights[:, None]).T @ centred / max(1.0 - float((weights**2).sum()), 1e-12)
+
+
+def root_of(covariance: np.ndarray) -> np.ndarray:
+    """The Cholesky factor of a covariance (d, d), which may be of less than full rank: it gets a little more of all."""
+    d = len(covariance)
+    return np.linalg.cholesky(covariance + (1e-9 * np.trace(covariance) / d + 1e-12) * np.eye(d))

@@ -140,8 +140,7 @@ class Keyed(Ask):
 @eqx.filter_jit
 def log_prior(through: Unscaled, v: Float[Array, "n d"]) -> Float[Array, " n"]:
     """The prior's log-density over v."""
-    real, space = through.middle + v * through.spread, through.space
-    return space.log_prob(space.from_real(real)) + space.log_jacobian(real) + jnp.log(through.spread).sum()
+    return through.space.log_prob_real(through.middle + v * through.spread) + jnp.log(through.spread).sum()
 
 
 class _AskRunGradients(Ask):

@@ -18,18 +18,15 @@ from jaxtyping import Array, Float
 from .._errors import MethodError, TargetError
 from .._results import Code
 from .._types import Key
-from ..core.executor import Ticker
 from ..core.noise import host_generator
-from ..core.rounds import Ask, Done, Method
+from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
 from ..problem.space import Space
 from ..problem.target import Target
-from ..surrogates.reach import at_bounds, reach
-from ..surrogates.runs import Runs
 from ..surrogates.transitions import FittedTransitions, SeriesLikelihood, Transitions
 from . import nuts, population
 from .estimates import Estimate, systematic
-from .regions import Region, Scale, proposed
+from .regions import Proposal, Region, Scale, proposed, surroundings
 from .tally import Tally
 
 _LEAST = 100
@@ -41,20 +38,6 @@ _MIXED = 1.05
 _DIVERGENT = 0.02
 _COMPARED = 200
 _RARE = 0.01
-
-
-class SimulateSeries(Ask):
-    """Runs at rows v (n, d), kept whole."""
-
-    work: Simulate
-    v: np.ndarray
-    region: Region | None
-
-    def calls(self) -> int:
-        return self.work.calls()
-
-    def answer(self, task: Problem, ticker: Ticker) -> Simulated:
-        return task.simulate(self.work.parameters, self.work.keys, ticker, keep=True)
 
 
 class Read(eqx.Module):
@@ -111,7 +94,7 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
             Tally.empty(),
         )
 
-    def ask(self, task: Problem, state: Read, key: Key) -> SimulateSeries:
+    def ask(self, task: Problem, state: Read, key: Key) -> Proposal:
         scale, made = Scale.of(task.space), state.counts.size
         count = int(state.left) // (self.rounds - made)
         learn, pick, simulate = jr.split(key, 3)
@@ -119,16 +102,15 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
         if made == 0:
             v = scale.sample(rng, count)
         else:
-            density = _Posterior(
-                _learned(self.law, task, state, learn).at(observed(task.target)), Inputs.of(task.space)
-            )
-            found = _found(density, pick)
+            inputs = Inputs.of(task.space)
+            law = _learned(self.law, inputs, state, learn)
+            found = _found(_Posterior(law.at(observed(task.target)), inputs), pick)
             draws = found.points[systematic(pick, found.weights, _HELD)]
             region, v = proposed(scale, (), Region.around(_rows(scale, draws)), rng, count)
         parameters = task.space.from_real(jnp.asarray(scale.real(v), jnp.float32))
-        return SimulateSeries(Simulate(parameters, jr.split(simulate, count)), v, region)
+        return Proposal(Simulate(parameters, jr.split(simulate, count), keep=True), v, region)
 
-    def tell(self, task: Problem, state: Read, ask: SimulateSeries, answer: Simulated) -> Read:
+    def tell(self, task: Problem, state: Read, ask: Proposal, answer: Simulated) -> Read:
         good = ~answer.excluded
         region = (state.centre, state.root) if ask.region is None else (ask.region.centre, ask.region.root)
         return Read(
@@ -149,7 +131,8 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
 
     def finish(self, task: Problem, state: Read, key: Key) -> "LearnedLikelihood":
         learn, search, walk, compare = jr.split(key, 4)
-        law, data, inputs = _learned(self.law, task, state, learn), observed(task.target), Inputs.of(task.space)
+        data, inputs = observed(task.target), Inputs.of(task.space)
+        law = _learned(self.law, inputs, state, learn)
         density = _Posterior(law.at(data), inputs)
         found = _found(density, search)
         chains = nuts.walked(density, found, walk, self.chains, self.draws)
@@ -163,17 +146,8 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
         ]
         if state.tally.excluded:
             notes.append(state.tally.sentence())
-        scale, first = Scale.of(task.space), int(state.counts[0])
-        seen = Runs(
-            task.space,
-            scale.unit(state.v[:first]),
-            state.moments[:first],
-            np.ones(first, bool),
-            task.target.labels,
-            {},
-        )
-        notes += [reach(seen, task.target).verdict().sentence]
-        notes += [verdict.sentence for verdict in at_bounds(task.space, scale.unit(_rows(scale, real)))]
+        scale, first = Scale.of(task.space), slice(int(state.counts[0]))
+        notes += surroundings(scale, task.target, state.v[first], state.moments[first], _rows(scale, real))
         only = None if self.rounds == 1 else data
         return LearnedLikelihood(law, real, data, only, (self.chains, self.draws), found.log_integral, tuple(notes))
 
@@ -271,16 +245,6 @@ def _all(inputs: Inputs, real: Array) -> Array:
     return jax.vmap(inputs)(real)
 
 
-class _Prior(eqx.Module):
-    """The prior's log-density on the real scale."""
-
-    space: Space = eqx.field(static=True)
-
-    def __call__(self, real: Float[Array, " d"]) -> Float[Array, ""]:
-        one = real[None]
-        return (self.space.log_prob(self.space.from_real(one)) + self.space.log_jacobian(one))[0]
-
-
 class _Posterior(eqx.Module):
     """The posterior's log-density on the real scale, less a constant."""
 
@@ -288,16 +252,11 @@ class _Posterior(eqx.Module):
     inputs: Inputs
 
     def __call__(self, real: Float[Array, " d"]) -> Float[Array, ""]:
-        return _Prior(self.inputs.space)(real) + self.likelihood(self.inputs(real))
+        return self.inputs.space.log_prob_real(real[None])[0] + self.likelihood(self.inputs(real))
 
 
 def _found(density: _Posterior, key: Key) -> population.Found:
-    space = density.inputs.space
-
-    def first(count: int) -> np.ndarray:
-        return np.asarray(space.to_real(space.sample(key, count)), np.float64)
-
-    return population.found(partial(nuts.levels, density), partial(nuts.levels, _Prior(space)), first, key)
+    return population.found_in(density.inputs.space, partial(nuts.levels, density), key)
 
 
 def _rows(scale: Scale, real: np.ndarray) -> np.ndarray:
@@ -312,10 +271,9 @@ def _near(state: Read) -> np.ndarray:
     return (np.linalg.solve(state.root, (state.v - state.centre).T) ** 2).sum(0) <= 1.0
 
 
-def _learned(law: Transitions, task: Problem, state: Read, key: Key) -> FittedTransitions:
-    near, scale = _near(state), Scale.of(task.space)
-    values = Inputs.of(task.space).rows(scale.real(state.v[near]))
-    return law.fit(values, state.series[near], key)
+def _learned(law: Transitions, inputs: Inputs, state: Read, key: Key) -> FittedTransitions:
+    near = _near(state)
+    return law.fit(inputs.rows(Scale.of(inputs.space).real(state.v[near])), state.series[near], key)
 
 
 def _faults(chains: nuts.Chains) -> list[str]:

@@ -15,17 +15,14 @@ import numpy as np
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key
-from ..core.executor import Ticker
 from ..core.noise import host_generator
-from ..core.rounds import Ask, Done, Method
+from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
 from ..problem.space import Space
 from ..surrogates.conditional import ConditionalDensity, Density
 from ..surrogates.flow_matching import FlowMatching
-from ..surrogates.reach import at_bounds, reach
-from ..surrogates.runs import Runs
 from .estimates import Estimate
-from .regions import Region, Scale, proposed, weights
+from .regions import Proposal, Region, Scale, proposed, surroundings, weights
 from .tally import Tally
 
 _LEAST = 100
@@ -35,20 +32,6 @@ _HELD = 2_000
 _ATTEMPTS = 10
 _DRAWN = 2_000
 _SPILT = 0.05
-
-
-class Proposal(Ask):
-    """Runs at rows v (n, d) of a region; None for the whole prior."""
-
-    work: Simulate
-    v: np.ndarray
-    region: Region | None
-
-    def calls(self) -> int:
-        return self.work.calls()
-
-    def answer(self, task: Problem, ticker: Ticker) -> Simulated:
-        return self.work.answer(task, ticker)
 
 
 class Known(eqx.Module):
@@ -147,17 +130,8 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
             )
         elif spilt > _SPILT:
             notes.append(f"{100 * spilt:.0f} % of the density lay outside the prior and were left out.")
-        first = int(state.counts[0])
-        seen = Runs(
-            task.space,
-            scale.unit(state.v[:first]),
-            _widened(task, state.moments[:first]),
-            np.ones(first, bool),
-            task.target.labels,
-            {},
-        )
-        notes += [reach(seen, task.target).verdict().sentence]
-        notes += [verdict.sentence for verdict in at_bounds(task.space, scale.unit(draws))]
+        first = slice(int(state.counts[0]))
+        notes += surroundings(scale, task.target, state.v[first], _widened(task, state.moments[first]), draws)
         data = None if self.rounds == 1 else _data(task)
         return LearnedPosterior(density, data, tuple(notes))
 

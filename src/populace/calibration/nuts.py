@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key
-from .estimates import systematic, weighted_covariance
+from .estimates import root_of, systematic, weighted_covariance
 from .mixing import effective_size, split_r_hat
 from .population import Found
 
@@ -64,9 +64,7 @@ class _Whitened(eqx.Module):
 def walked(density: LogDensity, start: Found, key: Key, chains: int, draws: int) -> Chains:
     """Chains from where draws were found, each of `draws` after its warm-up."""
     pick, walk = jr.split(key)
-    d = start.points.shape[1]
-    spread = weighted_covariance(start.points, start.weights)
-    root = np.linalg.cholesky(spread + (1e-9 * np.trace(spread) / d + 1e-12) * np.eye(d))
+    root = root_of(weighted_covariance(start.points, start.weights))
     middle = start.weights @ start.points
     first = np.linalg.solve(root, (start.points[systematic(pick, start.weights, chains)] - middle).T).T
     white = _Whitened(density=density, middle=jnp.asarray(middle, jnp.float32), root=jnp.asarray(root, jnp.float32))

@@ -6,14 +6,17 @@ are those of importance sampling: several hills keep their shares, and the integ
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
 from .._types import Key
 from ..core.noise import host_generator
-from .estimates import weighted_covariance
+from ..problem.space import Space
+from .estimates import root_of, weighted_covariance
 
 _FIRST = 2_000
 _NEXT = 500
@@ -62,6 +65,21 @@ def found(density: Levels, prior: Levels, first: Callable[[int], np.ndarray], ke
     return now[0]
 
 
+def found_in(space: Space, density: Levels, key: Key) -> Found:
+    """Weighted draws of a density on the real scale of a space, from draws of its prior on."""
+
+    def first(count: int) -> np.ndarray:
+        return np.asarray(space.to_real(space.sample(key, count)), np.float64)
+
+    return found(density, partial(log_prior, space), first, key)
+
+
+def log_prior(space: Space, real: np.ndarray) -> np.ndarray:
+    """The prior's log-density (n,) at points (n, d) on the real scale, minus infinity where there is none."""
+    levels = np.asarray(space.log_prob_real(jnp.asarray(real, jnp.float32)), np.float64)
+    return np.where(np.isfinite(levels), levels, -np.inf)
+
+
 def _weighed(
     density: Levels, prior: Levels, points: np.ndarray, proposed: np.ndarray, last: bool
 ) -> tuple[Found, float]:
@@ -95,8 +113,7 @@ def _around(now: Found, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     """Draws from kernels around weighted ones, and the log-density that they were drawn from."""
     d = now.points.shape[1]
     width = (4.0 / (d + 2.0)) ** (1.0 / (d + 4.0)) * min(now.effective, _NEXT) ** (-1.0 / (d + 4.0))
-    spread = weighted_covariance(now.points, now.weights)
-    root = width * np.linalg.cholesky(spread + (1e-9 * np.trace(spread) / d + 1e-12) * np.eye(d))
+    root = width * root_of(weighted_covariance(now.points, now.weights))
     centres = now.points[rng.choice(len(now.points), _NEXT, p=now.weights)]
     drawn = centres + rng.standard_normal((_NEXT, d)) @ root.T
     back = np.linalg.inv(root)

@@ -12,7 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ..core.executor import Ticker
+from ..core.rounds import Ask
+from ..problem.problem import Problem, Simulate, Simulated
 from ..problem.space import Space
+from ..problem.target import Target
+from ..surrogates.reach import at_bounds, reach
+from ..surrogates.runs import Runs
+from .estimates import root_of
 
 _HALF = math.sqrt(3.0)
 """Half the width of a uniform law with variance 1."""
@@ -82,9 +89,7 @@ class Region(eqx.Module):
     def around(draws: np.ndarray) -> "Region":
         """A little wider than the smallest ellipsoid of the draws' own covariance that holds them all, (n, d)."""
         centre = draws.mean(0)
-        spread = np.atleast_2d(np.cov(draws, rowvar=False))
-        spread = spread + (1e-9 * np.trace(spread) / len(spread) + 1e-12) * np.eye(len(spread))
-        lower = np.linalg.cholesky(spread)
+        lower = root_of(np.atleast_2d(np.cov(draws, rowvar=False)))
         reach = np.sqrt((np.linalg.solve(lower, (draws - centre).T) ** 2).sum(0).max())
         never = np.array(np.inf)
         return Region(centre, lower * reach * _ROOM, never, never)
@@ -150,3 +155,28 @@ def weights(scale: Scale, regions: tuple[Region, ...], counts: np.ndarray, v: np
         pool += count * np.exp(region.log_density(scale, rows) - log_prior)
     found[within] = 1.0 / pool
     return found / found[within].mean()
+
+
+class Proposal(Ask):
+    """Runs at rows v (n, d) of a region; None for the whole prior."""
+
+    work: Simulate
+    v: np.ndarray
+    region: Region | None
+
+    def calls(self) -> int:
+        return self.work.calls()
+
+    def answer(self, task: Problem, ticker: Ticker) -> Simulated:
+        return self.work.answer(task, ticker)
+
+
+def surroundings(
+    scale: Scale, target: Target, v: np.ndarray, moments: np.ndarray, draws: np.ndarray
+) -> tuple[str, ...]:
+    """What is to be said of where data and posterior lie: whether runs from the prior, rows v (n, d) with moments
+    (n, k), come near to the data, and which bounds draws (m, d) of the posterior lean on.
+    """
+    runs = Runs(scale.space, scale.unit(v), moments, np.ones(len(v), bool), target.labels, {})
+    found = (reach(runs, target).verdict(), *at_bounds(scale.space, scale.unit(draws)))
+    return tuple(verdict.sentence for verdict in found)

@@ -297,8 +297,7 @@ def _gaps(task: Problem, state: Particles) -> np.ndarray:
 
 
 def _prior_density(space: Space, real: np.ndarray) -> np.ndarray:
-    at = jnp.asarray(real, jnp.float32)
-    return np.asarray(space.log_prob(space.from_real(at)) + space.log_jacobian(at), np.float64)
+    return np.asarray(space.log_prob_real(jnp.asarray(real, jnp.float32)), np.float64)
 
 
 def _normal(log_weight: np.ndarray) -> np.ndarray:

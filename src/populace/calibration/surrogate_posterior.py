@@ -7,13 +7,10 @@ are added at draws of the posterior so far, more of them where the surrogate's o
 variance; the last calls are fresh runs at the best point, which no surrogate has seen.
 """
 
-from functools import partial
-
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from .._errors import MethodError
 from .._results import Code
@@ -32,7 +29,7 @@ from ..surrogates.runs import Runs
 from ..surrogates.samplers import Replicated, Sobol
 from ..surrogates.surrogate import Surrogate
 from .estimates import Estimate, systematic
-from .population import Found, found
+from .population import Found, found_in, log_prior
 from .tally import Tally
 
 _FIRST = 0.5
@@ -46,13 +43,12 @@ _AT_ONCE = 256
 
 class Designed(eqx.Module):
     """The state: points on the priors' probability scale (n, d), moments (n, k), NaN where a run failed, how many of
-    each round (rounds,), fresh runs at the best point `at` (1, d): `held` (c, k), and calls unspent.
+    each round (rounds,), those of fresh runs at the best point, `held` (c, k), and calls unspent.
     """
 
     unit: np.ndarray
     moments: np.ndarray
     counts: np.ndarray
-    at: np.ndarray
     held: np.ndarray
     left: np.ndarray
     tally: Tally
@@ -81,10 +77,8 @@ class SurrogatePosterior(Method[Problem, Designed, "EmulatedPosterior"]):
             raise MethodError("the rounds of added runs are 0 or more")
         if budget < least:
             raise MethodError(f"a budget of {budget} calls is too small for {d} parameters: give {least} or more")
-        none = np.zeros((0, d))
-        return Designed(
-            none, np.zeros((0, k)), np.zeros(0, int), none, np.zeros((0, k)), np.array(budget), Tally.empty()
-        )
+        none = np.zeros((0, k))
+        return Designed(np.zeros((0, d)), none, np.zeros(0, int), none, np.array(budget), Tally.empty())
 
     def ask(self, task: Problem, state: Designed, key: Key) -> Simulate:
         made, left = state.counts.size, int(state.left)
@@ -107,13 +101,13 @@ class SurrogatePosterior(Method[Problem, Designed, "EmulatedPosterior"]):
         return _at(task.space, _shaken(draws, chosen, rng), key)
 
     def tell(self, task: Problem, state: Designed, ask: Simulate, answer: Simulated) -> Designed:
-        unit = np.asarray(task.space.cdf(ask.parameters), np.float64)
         moments = np.where(answer.excluded[:, None], np.nan, answer.moments)
         left, tally = np.array(int(state.left) - ask.calls()), state.tally.with_(answer)
         if state.counts.size > self.rounds:
-            return Designed(state.unit, state.moments, state.counts, unit[:1], moments, left, tally)
+            return Designed(state.unit, state.moments, state.counts, moments, left, tally)
+        unit = np.asarray(task.space.cdf(ask.parameters), np.float64)
         joined = np.concatenate([state.unit, unit]), np.concatenate([state.moments, moments])
-        return Designed(*joined, np.append(state.counts, ask.calls()), state.at, state.held, left, tally)
+        return Designed(*joined, np.append(state.counts, ask.calls()), state.held, left, tally)
 
     def done(self, task: Problem, state: Designed, left: int) -> Done | None:
         if not len(state.held):
@@ -126,7 +120,7 @@ class SurrogatePosterior(Method[Problem, Designed, "EmulatedPosterior"]):
         surrogate, draws = self._answer(task, state)
         batch = task.space.from_real(jnp.asarray(draws.points, jnp.float32))
         seen = Simulated(state.held, np.asarray(np.isnan(state.held).any(1)), {})
-        best = task.space.from_unit(jnp.asarray(state.at, jnp.float32))
+        best = {name: value[draws.best][None] for name, value in batch.items()}
         said = guarded(task.target, surrogate, batch, draws.weights, confirmed(task.target, surrogate, best, seen))
         notes = [
             f"A surrogate of {int(surrogate.runs.valid.sum())} runs, {int(state.counts[0])} over the prior and "
@@ -175,12 +169,7 @@ class EmulatedPosterior(Estimate):
 def surrogate_draws(surrogate: Surrogate, target: Target, key: Key) -> Found:
     """Weighted draws of a surrogate's posterior, on the real scale."""
     space = surrogate.space
-
-    def first(count: int) -> np.ndarray:
-        return np.asarray(space.to_real(space.sample(key, count)), np.float64)
-
-    prior = partial(_log_prior, space)
-    return found(lambda real: prior(real) + log_likelihoods(surrogate, target, real), prior, first, key)
+    return found_in(space, lambda real: log_prior(space, real) + log_likelihoods(surrogate, target, real), key)
 
 
 def log_likelihoods(surrogate: Surrogate, target: Target, real: np.ndarray) -> np.ndarray:
@@ -198,15 +187,9 @@ def log_likelihoods(surrogate: Surrogate, target: Target, real: np.ndarray) -> n
         covariance = correlation * spread[:, :, None] * spread[:, None, :]
         covariance[:, range(k), range(k)] += said.epistemic[rows][:, used] + 1e-12 * noise[rows].mean(1)[:, None]
         lower = np.linalg.cholesky(covariance)
-        z = np.stack([solve_triangular(one, gap, lower=True) for one, gap in zip(lower, gaps[rows], strict=True)])
+        z = np.linalg.solve(lower, gaps[rows][..., None])[..., 0]
         levels[rows] = -0.5 * (z**2).sum(1) - np.log(lower[:, range(k), range(k)]).sum(1)
     return levels - 0.5 * k * np.log(2.0 * np.pi) + np.log(np.maximum(said.valid, 1e-12))
-
-
-def _log_prior(space: Space, real: np.ndarray) -> np.ndarray:
-    at = jnp.asarray(real, jnp.float32)
-    levels = np.asarray(space.log_prob(space.from_real(at)) + space.log_jacobian(at), np.float64)
-    return np.where(np.isfinite(levels), levels, -np.inf)
 
 
 def _shaken(draws: Found, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:

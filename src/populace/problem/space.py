@@ -107,8 +107,12 @@ class Space:
         return self._from_real(self._parts(real))
 
     def log_jacobian(self, real: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Log |det d from_real / d real|: add it to `log_prob` for the density on the real line."""
+        """Log |det d from_real / d real|."""
         return self._log_jacobian(self._parts(real))
+
+    def log_prob_real(self, real: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """The log-density of the prior on the real line."""
+        return self.log_prob(self.from_real(real)) + self.log_jacobian(real)
 
     def cdf(self, batch: Parameters) -> Float[Array, "n d"]:
         """Each number on its prior's probability scale, in [0, 1].

@@ -52,7 +52,7 @@ class ConditionalDensity(eqx.Module):
 
 
 LEAST = 50
-PLAIN = 3.0
+_PLAIN = 3.0
 
 
 def check_rows(density: ConditionalDensity, values: np.ndarray) -> None:
@@ -85,13 +85,16 @@ class Squashed(eqx.Module):
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         far = (rows - self.middle) / self.spread
-        beyond = np.maximum(np.abs(far) - PLAIN, 0.0)
-        return np.clip(far, -PLAIN, PLAIN) + np.sign(far) * np.log1p(beyond)
+        return np.clip(far, -_PLAIN, _PLAIN) + np.sign(far) * np.log1p(_beyond(far))
 
     def log_slopes(self, rows: np.ndarray) -> np.ndarray:
         """The logarithm of the derivative of each number, (..., k)."""
-        beyond = np.maximum(np.abs((rows - self.middle) / self.spread) - PLAIN, 0.0)
-        return -np.log(self.spread) - np.log1p(beyond)
+        return -np.log(self.spread) - np.log1p(_beyond((rows - self.middle) / self.spread))
+
+
+def _beyond(far: np.ndarray) -> np.ndarray:
+    """How far numbers lie outside the plain part."""
+    return np.maximum(np.abs(far) - _PLAIN, 0.0)
 
 
 class Line(eqx.Module):

@@ -176,7 +176,7 @@ def _against(data: np.ndarray, fitted: np.ndarray, runs: np.ndarray, noise: np.n
         return off, float(min(1.0, k * 2.0 * student.sf(np.abs(off).max() / np.sqrt(1.0 + 1.0 / n), n - 1)))
     units = ((runs - runs.mean(0)) / scale)[:, fitted]
     spread = units.T @ units / (n - 1)
-    np.fill_diagonal(spread, 1.0)  # where the surrogate's noise is the larger, its variance counts
+    np.fill_diagonal(spread, 1.0)  # also of a moment that stayed still, which has the surrogate's noise
     values, vectors = np.linalg.eigh(spread)
     far = ((vectors.T @ off[fitted]) ** 2 / np.maximum(values, 1e-3)).sum() / (1.0 + 1.0 / n)
     return off, float(fisher.sf(far * (n - k) / (k * (n - 1)), k, n - k))

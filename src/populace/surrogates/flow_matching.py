@@ -69,11 +69,9 @@ class FlowMatching(ConditionalDensity):
         line = Line.of(values, near, weights)
         data = tuple(training.padded(part) for part in (line.off(values, near), near, weights))
         split, start = jr.split(key)
-        rows = training.folds(n, max(self.members, 2), host_generator(split), data[0].shape[0])
-        if self.members == 1:
-            rows = jax.tree.map(lambda leaf: leaf[:1], rows)
+        rows = training.folds(n, self.members, host_generator(split), data[0].shape[0])
         found, least = training.trained(
-            training.Plan(self.steps or _schedule(n), min(self.batch, n), self.rate),
+            training.Plan(self.steps or training.steps_for(n, 2_000), min(self.batch, n), self.rate),
             networks.First((d + k + 1 + 2 * _WAVES, *([self.width] * self.depth), d), last=0.0),  # it says nothing yet
             _loss,
             _look,
@@ -83,11 +81,6 @@ class FlowMatching(ConditionalDensity):
             jr.split(start, self.members),
         )
         return FittedFlow(found, squashed, line, float(least.mean()))
-
-
-def _schedule(rows: int) -> int:
-    """Steps of training, in a few sizes so that few programs are compiled."""
-    return round(2_000 * np.sqrt(training.room(max(rows, 1_000)) / 1_024) / 20) * 20
 
 
 def _spoken(weights: Weights, x: Array, t: Array, given: Array) -> Array:

@@ -22,6 +22,7 @@ from .surrogate import Surrogate
 
 _PART, _MOST = 0.1, 0.5
 """Shares of an answer outside the support from which on it is at the edge, and extrapolating."""
+_QUIET = {Code.WITHIN_REACH, Code.INSIDE, Code.EDGE, Code.CONFIRMED, Code.MATCHED}
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ class Guarded(Result):
     @property
     def sound(self) -> bool:
         """Whether nothing speaks against the answer."""
-        good = {Code.WITHIN_REACH, Code.INSIDE, Code.EDGE, Code.CONFIRMED, Code.MATCHED}
-        return all(verdict.code in good for verdict in self.verdicts())
+        return not self.objections()
+
+    def objections(self) -> tuple[Verdict, ...]:
+        """The verdicts that speak against it."""
+        return tuple(verdict for verdict in self.verdicts() if verdict.code not in _QUIET)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """All that was asked, in order: reach, bounds (those leant on), support, simulation, data."""
@@ -85,8 +89,7 @@ def guard(
 
     **Raises:** `MethodError` for weights that are none, and as `reach` and `confirm` do.
     """
-    unit = np.asarray(problem.space.cdf(draws), np.float64)
-    n = unit.shape[0]
+    n = jnp.asarray(draws[problem.space.names[0]]).shape[0]
     share = np.full(n, 1.0 / n) if weights is None else np.asarray(weights, np.float64)
     if share.shape != (n,) or not np.isfinite(share).all() or (share < 0).any() or share.sum() <= 0:
         raise MethodError(f"{n} draws need as many weights, none negative, not {share.shape}")

@@ -137,10 +137,19 @@ def _looked(look: Losses, weights: Any, data: Any, rows: Rows, key: Key) -> Floa
     return jnp.where(counted, each, 0.0).sum() / rows.hold_count
 
 
+def steps_for(rows: int, thousand: int) -> int:
+    """Steps of training: so many for a thousand rows, and as their root for more; in a few sizes, so that few programs
+    are compiled.
+    """
+    return round(thousand * np.sqrt(room(max(rows, 1_000)) / 1_024) / 20) * 20
+
+
 def folds(count: int, members: int, generator: np.random.Generator, room: int) -> Rows:
-    """For each of `members` other rows of `count` to leave out, every row once in all; arrays with `room` entries."""
+    """For each of `members` other rows of `count` to leave out, every row once in all; arrays with `room` entries. One
+    alone leaves out half.
+    """
     shuffled = generator.permutation(count)
-    parts = np.array_split(shuffled, members)
+    parts = np.array_split(shuffled, max(members, 2))[:members]
     learn, hold = np.zeros((members, room), np.int32), np.zeros((members, room), np.int32)
     for i, part in enumerate(parts):
         rest = np.setdiff1d(shuffled, part)

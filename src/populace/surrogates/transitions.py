@@ -107,23 +107,17 @@ class Transitions(eqx.Module):
         left = line.off(aim.reshape(-1, m), given).reshape(n, times, m)
         shape = Shape(values.shape[1], m, self.lags, self.memory, (self.width,) * self.depth, self.components)
         data = tuple(training.padded(part, least=_ROOM) for part in (seen, values, left))
-        rows = training.folds(n, max(self.members, 2), host_generator(split), data[0].shape[0])
+        rows = training.folds(n, self.members, host_generator(split), data[0].shape[0])
         held = min(_HELD, data[0].shape[0])
         rows = rows._replace(hold=rows.hold[:, :held], hold_count=jnp.minimum(rows.hold_count, held))
-        rows = jax.tree.map(lambda leaf: leaf[: self.members], rows)
         loss, look = _losses(shape)
         found, least = training.trained(
-            training.Plan(self.steps or _schedule(n), min(self.batch, n), self.rate),
+            training.Plan(self.steps or training.steps_for(n, 4_000), min(self.batch, n), self.rate),
             *(shape, loss, look, data, rows),
             jnp.full(self.members, self.decay, jnp.float32),
             jr.split(start, self.members),
         )
         return FittedTransitions(shape, found, squashed, line, float(least.mean()))
-
-
-def _schedule(runs: int) -> int:
-    """Steps of training, in a few sizes so that few programs are compiled."""
-    return round(4_000 * np.sqrt(training.room(max(runs, 1_000)) / 1_024) / 20) * 20
 
 
 def _windows(near: np.ndarray, lags: int) -> np.ndarray:
