@@ -4,7 +4,7 @@ Can the simulator show the data at all; does the answer lean on an end of the pr
 taught; do fresh runs at its best point show what the surrogate says there, and the data?
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -61,7 +61,8 @@ class Guarded(Result):
         return Verdict("the answer", code, text, {"outside": self.outside})
 
     def sections(self) -> tuple[Section, ...]:
-        return (Section("Guard", (), self.verdicts()), *self.reach.sections(), *self.confirmation.sections())
+        parts = (*self.reach.sections(), *self.confirmation.sections())  # their verdicts stand at the head already
+        return (Section("Guard", (), self.verdicts()), *(replace(part, verdicts=()) for part in parts))
 
     def record(self) -> dict[str, Any]:
         return {
