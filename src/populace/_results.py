@@ -50,6 +50,21 @@ class Code(enum.Enum):
     WRONG_SIGN = "wrong sign"
     TOO_NOISY = "too noisy"
     NO_DERIVATIVE = "no derivative"
+    STILL_CHANGING = "still changing"
+    BETTER = "better than the rule"
+    NO_BETTER = "no better than the rule"
+    DILEMMA = "worse than the rule, and none would keep to it"
+    DEVIATION_PAYS = "a deviation pays"
+    NO_DEVIATION_PAYS = "no deviation found that pays"
+    WITH_ANYONE = "plays alike with others"
+    PAIR_SPECIFIC = "specific to its partners"
+    LEANS_ON_LIMIT = "leans on a limit"
+    WITHIN_LIMITS = "within the limits"
+    BREAKS_LEDGER = "breaks a ledger"
+    LEDGER_HOLDS = "ledger holds"
+    PROXY = "pay up, welfare down"
+    ARTEFACT = "artefact"
+    GAIN_REMAINS = "the gain remains"
 
     @property
     def mend(self) -> str:
@@ -79,6 +94,15 @@ _MENDS: dict[Code, str] = {
     Code.BLIND: "no derivative passes there: relax the site too (pop.sites lists what stops it), or take differences",
     Code.TOO_NOISY: "give it more keys, or take an estimator with less spread",
     Code.NO_DERIVATIVE: "let the parameter differ between agents, or calibrate without gradients",
+    Code.STILL_CHANGING: "raise the budget before reading anything off these policies",
+    Code.NO_BETTER: "keep the rule: learning adds nothing to it here",
+    Code.DILEMMA: "read it as what follows where nobody can bind the others; the rule holds only if it is enforced",
+    Code.DEVIATION_PAYS: "do not call it an equilibrium: train longer, or from another start",
+    Code.PAIR_SPECIFIC: "do not read it as what such agents do: it holds only among those who learned together",
+    Code.LEANS_ON_LIMIT: "close the loophole, or argue that the limit is real, before reading economics off it",
+    Code.BREAKS_LEDGER: "mend the model: what is declared to be conserved is made or destroyed",
+    Code.PROXY: "pay what is wanted: agents take what the reward says, and welfare pays for it",
+    Code.ARTEFACT: "do not read the gain: it goes when the loophole is closed",
 }
 
 

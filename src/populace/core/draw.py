@@ -176,6 +176,12 @@ class Draw:
         self._guard("time")
         return self._time
 
+    @property
+    def tape(self) -> dict[str, Any]:
+        """What plugs have noted so far in this step, site path to note."""
+        self._guard("tape")
+        return self._frame.tape
+
     def child(self, name: str | int, *, follow: Int[Array, " agents"] | None = None) -> "Draw":
         """A draw for a sub-population, or for one of several alike (a static integer).
 

@@ -52,6 +52,21 @@ _TONES: dict[Code, Tone] = {
     Code.WRONG_SIGN: Tone.BAD,
     Code.TOO_NOISY: Tone.CARE,
     Code.NO_DERIVATIVE: Tone.BAD,
+    Code.STILL_CHANGING: Tone.CARE,
+    Code.BETTER: Tone.GOOD,
+    Code.NO_BETTER: Tone.CARE,
+    Code.DILEMMA: Tone.CARE,
+    Code.DEVIATION_PAYS: Tone.BAD,
+    Code.NO_DEVIATION_PAYS: Tone.GOOD,
+    Code.WITH_ANYONE: Tone.GOOD,
+    Code.PAIR_SPECIFIC: Tone.BAD,
+    Code.LEANS_ON_LIMIT: Tone.BAD,
+    Code.WITHIN_LIMITS: Tone.GOOD,
+    Code.BREAKS_LEDGER: Tone.BAD,
+    Code.LEDGER_HOLDS: Tone.GOOD,
+    Code.PROXY: Tone.BAD,
+    Code.ARTEFACT: Tone.BAD,
+    Code.GAIN_REMAINS: Tone.GOOD,
 }
 _WORDS: dict[str, Tone] = {code.value: tone for code, tone in _TONES.items()}
 

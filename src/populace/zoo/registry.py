@@ -38,10 +38,28 @@ def _brock_hommes() -> "Model":
     return BrockHommes()
 
 
+def _commons(*, players: int = 2) -> "Model":
+    from .commons import Commons
+
+    return Commons(players)
+
+
 def _cont_volatility(*, traders: int = 1000) -> "Model":
     from .cont_volatility import ContVolatility
 
     return ContVolatility(traders)
+
+
+def _cournot(*, firms: int = 2) -> "Model":
+    from .cournot import Cournot
+
+    return Cournot(firms)
+
+
+def _fishery(*, harvesters: int = 2) -> "Model":
+    from .fishery import Fishery
+
+    return Fishery(harvesters)
 
 
 def _flocking(*, birds: int = 200, width: float = 100.0, height: float = 100.0) -> "Model":
@@ -131,7 +149,10 @@ def _wolf_sheep(
 MODELS: dict[str, Entry] = {
     "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
     "brock-hommes": Entry("four types of traders who switch to the forecast that paid", _brock_hommes),
+    "commons": Entry("players who put effort into fishing one stock at rest", _commons),
     "cont-volatility": Entry("traders with thresholds, and volatility that clusters", _cont_volatility),
+    "cournot": Entry("firms that choose quantities of one good", _cournot),
+    "fishery": Entry("harvesters who share a stock that regrows from what they leave", _fishery),
     "flocking": Entry("birds that turn to, from and with their neighbours", _flocking),
     "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
     "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),

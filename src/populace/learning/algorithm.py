@@ -1,0 +1,171 @@
+"""How agents learn: an algorithm's updates, driven by the one loop of rounds."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .._errors import FaultError, MethodError
+from .._results import Code
+from .._types import Key
+from ..core import executor
+from ..core.plug import Plug
+from ..core.rounds import Ask, Done, Method
+from .game import Policies, Watched
+
+_ROUNDS = 20
+"""Rounds, and checkpoints, a training is divided into at most."""
+
+
+class News(eqx.Module):
+    """What an update says: the mean return of its runs at each site, over runs and learners; how many of its runs met a
+    fault, and how many of its rewards were not finite.
+    """
+
+    returns: dict[str, Float[Array, ""]]
+    faults: Int[Array, ""]
+    broken: Int[Array, ""]
+
+
+class Algorithm(eqx.Module):
+    """How policies get better. Implement four methods; what has been learned is a tree of arrays.
+
+    All are written for one training and traced; the driver vectorises them over seeds.
+    """
+
+    @property
+    @abc.abstractmethod
+    def runs(self) -> int:
+        """How many runs of the game an update takes."""
+
+    @abc.abstractmethod
+    def begin(self, watched: Watched, key: Key) -> Any:
+        """What is known before the first update: a tree of arrays."""
+
+    @abc.abstractmethod
+    def update(
+        self, watched: Watched, learned: Any, key: Key, progress: Float[Array, ""], frozen: tuple[Plug, ...]
+    ) -> tuple[Any, News]:
+        """One update. `progress`: the part of the training that is done, 0 to 1; `frozen`: the plugs that decide
+        for those who do not learn.
+        """
+
+    @abc.abstractmethod
+    def policies(self, watched: Watched, learned: Any) -> Policies:
+        """What has been learned, as policies that no longer explore; of a learner with types, one a type on the leading
+        axis.
+        """
+
+
+class Lesson(eqx.Module):
+    """What a training is of: the watched game, how many seeds at once, and who plays without learning.
+
+    `frozen`: plugs that decide for those who do not learn, seeds on the leading axis of their arrays.
+    """
+
+    watched: Watched
+    seeds: int = eqx.field(static=True)
+    frozen: tuple[Plug, ...] = ()
+
+
+class Updates(Ask):
+    """Some updates of every seed at once, compiled as one."""
+
+    algorithm: Algorithm
+    learned: Any
+    keys: Key
+    progress: Float[Array, "seeds updates"]
+
+    def calls(self) -> int:
+        return self.progress.shape[1] * self.algorithm.runs
+
+    def answer(self, task: Lesson, ticker: executor.Ticker) -> tuple[Any, News]:
+        arrays, static = eqx.partition(task.frozen, eqx.is_array)
+        devices = len(jax.local_devices())
+        size = -(-task.seeds // devices) * devices
+        many = (self.learned, self.keys, self.progress, arrays)
+        (out,) = executor.chunks(_updated, (self.algorithm, task.watched, static), many, size=size)
+        ticker.advance(self.calls())
+        return out
+
+
+def _updated(shared: tuple[Algorithm, Watched, Any], one: Any) -> tuple[Any, News]:
+    algorithm, watched, static = shared
+    learned, key, progress, arrays = one
+    frozen = eqx.combine(arrays, static)
+
+    def step(learned: Any, at: tuple[Array, Array]) -> tuple[Any, News]:
+        number, done = at
+        return algorithm.update(watched, learned, jr.fold_in(key, number), done, frozen)
+
+    return jax.lax.scan(step, learned, (jnp.arange(progress.size), progress))
+
+
+def _begun(shared: tuple[Algorithm, Watched], key: Key) -> Any:
+    algorithm, watched = shared
+    return algorithm.begin(watched, key)
+
+
+class Progress(eqx.Module):
+    """Where a training stands: what each seed has learned, seeds on the leading axis; the `curve` of mean returns, site
+    to (seeds, updates).
+    """
+
+    learned: Any
+    curve: dict[str, np.ndarray]
+    updates: np.ndarray
+
+
+class Training(Method[Lesson, Progress, Progress]):
+    """An algorithm on the loop of rounds: the budget counts runs of the game, for each seed."""
+
+    algorithm: Algorithm
+
+    def start(self, task: Lesson, key: Key, budget: int) -> Progress:
+        updates = budget // self.algorithm.runs
+        if updates < 1:
+            raise MethodError(f"a budget of {budget} runs is less than one update takes: give {self.algorithm.runs}")
+        keys = jr.split(key, task.seeds)
+        learned = jax.jit(jax.vmap(lambda k: self.algorithm.begin(task.watched, k)))(keys)
+        empty = {path: np.zeros((task.seeds, 0), np.float32) for path in task.watched.game.learners}
+        return Progress(learned, empty, np.array(updates))
+
+    def ask(self, task: Lesson, state: Progress, key: Key) -> Ask:
+        done, whole = self._done(state), int(state.updates)
+        some = min(-(-whole // _ROUNDS), whole - done)
+        progress = (done + jnp.arange(some)) / whole
+        shape = (task.seeds, some)
+        keys = jr.split(key, task.seeds)
+        return Updates(self.algorithm, state.learned, keys, jnp.broadcast_to(progress, shape).astype(jnp.float32))
+
+    def tell(self, task: Lesson, state: Progress, ask: Any, answer: tuple[Any, News]) -> Progress:
+        learned, news = answer
+        if news.faults.any():
+            raise FaultError(
+                f"{int(news.faults.sum())} runs gave a site a number outside its domain while the agents learned: look "
+                "for an action that the model's formulas do not bear, and narrow the actions or mend the formula"
+            )
+        if news.broken.any():
+            raise MethodError(
+                f"{int(news.broken.sum())} rewards were not finite: a reward must be finite whatever anybody does "
+                "(of log(c) at c = 0, say which floor it has)"
+            )
+        curve = {path: np.concatenate([state.curve[path], news.returns[path]], axis=1) for path in state.curve}
+        return Progress(learned, curve, state.updates)
+
+    def done(self, task: Lesson, state: Progress, left: int) -> Done | None:
+        done = self._done(state)
+        if done < int(state.updates):
+            return None
+        return Done(Code.BUDGET_SPENT, f"{done} updates of {self.algorithm.runs} runs each were made")
+
+    def finish(self, task: Lesson, state: Progress, key: Key) -> Progress:
+        return state
+
+    def _done(self, state: Progress) -> int:
+        return next(iter(state.curve.values())).shape[1]

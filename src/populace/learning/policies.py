@@ -1,0 +1,118 @@
+"""Policies: networks that learn, and the fixed and random ones they are held against."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._types import Key
+from ..core.policy import Act, Policy
+from ..surrogates.networks import First, Weights, perceptron
+from .actions import Actions
+
+_FAR = 10.0
+"""Standardised views are held within this many standard deviations."""
+
+
+class Scale(eqx.Module):
+    """Running mean and spread of vectors, by the numbers seen so far."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, " d"]
+    square: Float[Array, " d"]
+
+    def __call__(self, vector: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The vector standardised; what never varied is only centred."""
+        spread = jnp.sqrt(self.square)
+        return jnp.clip((vector - self.mean) / jnp.where(spread > 1e-6, spread, 1.0), -_FAR, _FAR)
+
+    def with_(self, vectors: Float[Array, "n d"], weights: Float[Array, " n"]) -> "Scale":
+        """With more vectors seen (the pooled mean and variance)."""
+        more = weights.sum()
+        safe = jnp.maximum(more, 1.0)
+        mean = (weights[:, None] * vectors).sum(0) / safe
+        square = (weights[:, None] * (vectors - mean) ** 2).sum(0) / safe
+        count = self.count + more
+        share = more / jnp.maximum(count, 1.0)
+        gap = mean - self.mean
+        return Scale(
+            count,
+            self.mean + share * gap,
+            (1.0 - share) * self.square + share * square + share * (1.0 - share) * gap**2,
+        )
+
+
+def no_scale(size: int) -> Scale:
+    """Before anything is seen."""
+    return Scale(jnp.float32(0.0), jnp.zeros(size), jnp.zeros(size))
+
+
+def as_vector(view: Any) -> Float[Array, " d"]:
+    """One agent's view as one vector."""
+    return jnp.concatenate([jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(view)])
+
+
+class NetworkPolicy(Policy):
+    """A perceptron from one agent's view to the law of its actions. It draws while it `explores`; else it takes the
+    law's middle.
+    """
+
+    weights: Weights
+    scale: Scale
+    actions: Actions
+    explores: bool = eqx.field(static=True, default=True)
+
+    def memory(self) -> Any:
+        return ()
+
+    def act(self, view: Any, memory: Any, key: Key) -> Act:
+        law = self.law(view)
+        raw = self.actions.sample(law, view, key) if self.explores else self.actions.mode(law, view)
+        return Act(self.actions.action(raw), (), {"raw": raw})
+
+    def law(self, view: Any) -> Float[Array, " width"]:
+        """The law's parameters on one agent's view."""
+        return perceptron(self.weights, self.scale(as_vector(view)))
+
+    def settled(self) -> "NetworkPolicy":
+        """The same policy, no longer exploring."""
+        return NetworkPolicy(self.weights, self.scale, self.actions, explores=False)
+
+
+def first_policy(key: Key, view: Any, actions: Actions, hidden: tuple[int, ...]) -> NetworkPolicy:
+    """A policy that has learned nothing: nearly the same law whatever it sees. `view`: one agent's, or its shapes."""
+    size = sum(_entries(leaf) for leaf in jax.tree.leaves(view))
+    weights = First((size, *hidden, actions.width), last=0.01)(key)
+    return NetworkPolicy(weights, no_scale(size), actions)
+
+
+def _entries(leaf: Any) -> int:
+    return math.prod(leaf.shape)
+
+
+class FixedPolicy(Policy):
+    """Always the same action, a tree of arrays."""
+
+    action: Any = eqx.field(converter=lambda tree: jax.tree.map(jnp.asarray, tree))
+
+    def memory(self) -> Any:
+        return ()
+
+    def act(self, view: Any, memory: Any, key: Key) -> Act:
+        return Act(self.action)
+
+
+class RandomPolicy(Policy):
+    """The first law of some actions: all over an interval's range, every option alike, whatever is seen."""
+
+    actions: Actions
+
+    def memory(self) -> Any:
+        return ()
+
+    def act(self, view: Any, memory: Any, key: Key) -> Act:
+        raw = self.actions.sample(jnp.zeros(self.actions.width), view, key)
+        return Act(self.actions.action(raw))

@@ -1,0 +1,322 @@
+"""Proximal policy optimisation, for agents who learn at once: shared, a policy a type, or each on its own.
+
+J. Schulman, F. Wolski, P. Dhariwal, A. Radford and O. Klimov (2017), "Proximal policy optimization algorithms",
+arXiv:1707.06347. Several agents: C. Schroeder de Witt et al. (2020), "Is independent learning all you need in the
+StarCraft multi-agent challenge?", arXiv:2011.09533; with a critic that sees the state, C. Yu et al. (2022), "The
+surprising effectiveness of PPO in cooperative multi-agent games", NeurIPS. The critic's outputs are rescaled as in
+H. van Hasselt et al. (2016), "Learning values across many orders of magnitude", NeurIPS.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jaxtyping import Array, Float
+
+from .._errors import MethodError
+from .._types import Key
+from ..core.plug import Plug
+from ..core.simulate import NEVER
+from ..surrogates.networks import First, Weights, perceptron
+from .algorithm import Algorithm, News
+from .game import Game, Learner, Policies, Watched
+from .policies import NetworkPolicy, Scale, as_vector, first_policy, no_scale
+from .returns import generalised_advantages, life_goes_on
+from .rollout import Rollout, rollout
+
+_FAR = 10.0
+"""Log odds are held within this: beyond it nothing is learned from an action, and nothing overflows."""
+
+_LATE = 0.6
+"""From this part of the training on, weights are averaged (B. T. Polyak and A. B. Juditsky 1992, "Acceleration of
+stochastic approximation by averaging", SIAM Journal on Control and Optimization 30, 838-855)."""
+
+
+class Critic(eqx.Module):
+    """The value of what an agent sees: a perceptron in units of `spread` around `centre`."""
+
+    weights: Weights
+    scale: Scale
+    centre: Float[Array, ""]
+    spread: Float[Array, ""]
+    count: Float[Array, ""]
+
+    def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
+        """The value, in the reward's units."""
+        return self.centre + self.spread * self.unit(self.weights, vector)
+
+    def unit(self, weights: Weights, vector: Float[Array, " d"]) -> Float[Array, ""]:
+        """The value in units of the spread."""
+        return perceptron(weights, self.scale(vector))[0]
+
+    def rescaled(self, targets: Array, mask: Array) -> "Critic":
+        """With centre and spread moved towards those of the targets, and the last layer so that no value changes."""
+        mass = jnp.maximum(mask.sum(), 1.0)
+        mean = (mask * targets).sum() / mass
+        deviation = jnp.sqrt((mask * (targets - mean) ** 2).sum() / mass)
+        count = self.count + 1.0
+        step = jnp.maximum(1.0 / count, 0.1)
+        centre = self.centre + step * (mean - self.centre)
+        spread = self.spread + step * (jnp.maximum(deviation, 1e-4) - self.spread)
+        matrix, shift = self.weights[-1]
+        ratio = self.spread / spread
+        last = (matrix * ratio, shift * ratio + (self.centre - centre) / spread)
+        return Critic([*self.weights[:-1], last], self.scale, centre, spread, count)
+
+
+class Brain(eqx.Module):
+    """What one type has learned at one site. `mean`: the policy's weights, averaged over the later updates, `count` of
+    them: what is handed out in the end.
+    """
+
+    policy: NetworkPolicy
+    critic: Critic
+    optimiser: Any
+    mean: Weights
+    count: Float[Array, ""]
+
+
+class Batch(eqx.Module):
+    """What an update learns from at one site: rows of agents, (rows, agents, ...)."""
+
+    view: Any
+    vector: Float[Array, "rows agents d"]
+    raw: Any
+    acted: Float[Array, "rows agents"]
+    lived: Float[Array, "rows agents"]
+    log_prob: Float[Array, "rows agents"]
+    advantage: Float[Array, "rows agents"]
+    target: Float[Array, "rows agents"]
+
+
+class PPO(Algorithm):
+    """Runs of all learners at once, then several passes over them that raise the odds of what turned out better than
+    the critic thought, as long as the policy stays near the one that ran.
+
+    **Arguments:**
+
+    - `worlds`: runs an update learns from.
+    - `epochs`, `minibatches`: passes over them, and in how many parts.
+    - `near`: how far the odds of an action may move in an update before nothing more is gained by moving them.
+    - `decay`: of the advantages' weights (`generalised_advantages`).
+    - `rate`: the first step of Adam; it falls as the square of what is left, to a hundredth.
+    - `entropy`: what the law's entropy is worth at first, in standard deviations of the advantage; it falls to nothing.
+    - `hidden`: the layers of policy and critic.
+    - `longest`: the largest norm of a gradient.
+    """
+
+    worlds: int = eqx.field(static=True, default=32)
+    epochs: int = eqx.field(static=True, default=4)
+    minibatches: int = eqx.field(static=True, default=4)
+    near: float = eqx.field(static=True, default=0.2)
+    decay: float = eqx.field(static=True, default=0.9)
+    rate: float = eqx.field(static=True, default=5e-3)
+    entropy: float = eqx.field(static=True, default=0.01)
+    hidden: tuple[int, ...] = eqx.field(static=True, default=(32, 32))
+    longest: float = eqx.field(static=True, default=0.5)
+
+    def __check_init__(self) -> None:
+        if min(self.worlds, self.epochs, self.minibatches) < 1 or not self.hidden:
+            raise MethodError("PPO takes one world, epoch, minibatch and hidden layer or more")
+        if not (0 < self.near < 1 and 0 <= self.decay <= 1 and self.rate > 0 and self.longest > 0):
+            raise MethodError("PPO: near lies between 0 and 1, decay from 0 to 1, rate and longest above 0")
+
+    @property
+    def runs(self) -> int:
+        return self.worlds
+
+    def begin(self, watched: Watched, key: Key) -> dict[str, Brain]:
+        return {
+            path: _for_types(lambda k: self._brain(watched, path, k), learner, jr.fold_in(key, number))  # noqa: B023
+            for number, (path, learner) in enumerate(watched.game.learners.items())
+        }
+
+    def update(
+        self,
+        watched: Watched,
+        learned: dict[str, Brain],
+        key: Key,
+        progress: Float[Array, ""],
+        frozen: tuple[Plug, ...],
+    ) -> tuple[dict[str, Brain], News]:
+        game = watched.game
+        policies = {path: brain.policy for path, brain in learned.items()}
+        keys = jr.split(jr.fold_in(key, 0), self.worlds)
+        runs = jax.vmap(lambda k: rollout(watched, policies, k, game.steps + 1, frozen))(keys)
+        after, returns = {}, {}
+        for number, (path, brain) in enumerate(learned.items()):
+            learner = game.learners[path]
+            brain, batch, returns[path] = self._batch(game, path, brain, runs)
+            after[path] = self._improved(learner, brain, batch, jr.fold_in(key, number + 1), progress)
+        rewards = [runs.seen[f"reward:{path}"] for path in learned]
+        broken = sum((~jnp.isfinite(r)).sum() for r in rewards)
+        return after, News(returns, (runs.fault != NEVER).sum(), jnp.asarray(broken))
+
+    def policies(self, watched: Watched, learned: dict[str, Brain]) -> Policies:
+        return {path: _settled(brain) for path, brain in learned.items()}
+
+    def _brain(self, watched: Watched, path: str, key: Key) -> Brain:
+        acting, judging = jr.split(key)
+        learner = watched.game.learners[path]
+        policy = first_policy(acting, watched.views[path], learner.actions, self.hidden)
+        size = policy.scale.mean.size + watched.extra[path]
+        weights = First((size, *self.hidden, 1), last=0.1)(judging)
+        critic = Critic(weights, no_scale(size), jnp.float32(0.0), jnp.float32(1.0), jnp.float32(0.0))
+        state = self._optimiser().init(_weights(policy, critic))
+        return Brain(policy, critic, state, policy.weights, jnp.float32(0.0))
+
+    def _optimiser(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.longest), optax.scale_by_adam())
+
+    def _batch(self, game: Game, path: str, brain: Brain, runs: Rollout) -> tuple[Brain, Batch, Array]:
+        """What the runs teach at a site, the brain in their units, and their mean return."""
+        learner, note = game.learners[path], runs.notes[path]
+        steps, asked = game.steps, note["where"]
+        vectors = _rows(as_vector, 3)(note["view"])
+        extra = runs.seen.get(f"critic:{path}")
+        judged = vectors if extra is None else jnp.concatenate([vectors, extra], axis=-1)
+        lived = jnp.ones_like(asked) if learner.ends is not None else asked
+        brain = _seeing(brain, vectors, judged, lived, learner)
+        values = _rows(_of_agents(learner, lambda c, x: c(x), learner.spread(brain.critic)), 2)(judged)
+        rewards = runs.seen[f"reward:{path}"][:, :steps]
+        ends = runs.seen[f"ends:{path}"][:, :steps] if learner.ends is not None else None
+        goes_on = jax.vmap(lambda a, e: life_goes_on(a, e, game.finite))(asked, ends)
+        advantages = jax.vmap(lambda r, v, g: generalised_advantages(r, v, g, learner.discount, self.decay))(
+            rewards, values, goes_on
+        )
+        raw, view = note["info"]["raw"], note["view"]
+        log_prob = _rows(_of_agents(learner, _log_prob, learner.spread(brain.policy)), 2)(view, raw)
+        acted = note["acting"]
+        parts = {
+            **{"view": view, "vector": judged, "raw": raw},
+            **{"acted": acted, "lived": lived, "log_prob": log_prob},
+        }
+        rows = jax.tree.map(lambda leaf: _flat(leaf[:, :steps]), parts)
+        batch = Batch(**rows, advantage=_flat(advantages), target=_flat(advantages + values[:, :steps]))
+        weights = learner.discount ** jnp.arange(steps)
+        learns = acted[:, :steps].max(1)
+        returns = (weights[:, None] * rewards).sum(1)
+        return brain, batch, (returns * learns).sum() / jnp.maximum(learns.sum(), 1.0)
+
+    def _improved(self, learner: Learner, brain: Brain, batch: Batch, key: Key, progress: Array) -> Brain:
+        brain = eqx.tree_at(lambda b: b.critic, brain, _rescaled(brain.critic, batch, learner))
+        batch = _standardised(batch, learner)
+        optimiser = self._optimiser()
+        change = optimiser.update if learner.types is None else jax.vmap(optimiser.update)
+        rate = self.rate * jnp.maximum((1.0 - progress) ** 2, 0.01)
+        rows = batch.acted.shape[0]
+        size = max(1, rows // self.minibatches)
+
+        def one(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], None]:
+            weights, state = carry
+            part = jax.tree.map(lambda leaf: leaf[index], batch)
+            slope = jax.grad(self._loss)(weights, brain, learner, part, 1.0 - progress)
+            updates, state = change(slope, state)
+            return (jax.tree.map(lambda w, u: w - rate * u, weights, updates), state), None
+
+        order = jax.vmap(lambda k: jr.permutation(k, rows)[: size * (rows // size)])(jr.split(key, self.epochs))
+        start = (_weights(brain.policy, brain.critic), brain.optimiser)
+        (weights, state), _ = jax.lax.scan(one, start, order.reshape(-1, size))
+        return _averaged(_with_weights(brain, weights, state), progress)
+
+    def _loss(self, weights: Any, brain: Brain, learner: Learner, batch: Batch, left: Array) -> Array:
+        brain = _with_weights(brain, weights, brain.optimiser)
+        policy, critic = learner.spread(brain.policy), learner.spread(brain.critic)
+        said = jax.vmap(_of_agents(learner, lambda p, v, r: p.actions.log_prob(p.law(v), v, r), policy))
+        log_prob, entropy = said(batch.view, batch.raw)
+        odds = jnp.exp(jnp.clip(log_prob - batch.log_prob, -_FAR, _FAR))
+        held = jnp.clip(odds, 1.0 - self.near, 1.0 + self.near)
+        gain = jnp.minimum(odds * batch.advantage, held * batch.advantage) + self.entropy * left * entropy
+        units = jax.vmap(_of_agents(learner, lambda c, x, t: (c(x) - t) / c.spread, critic))(batch.vector, batch.target)
+        return _mean(0.5 * units**2, batch.lived, learner) - _mean(gain, batch.acted, learner)
+
+
+def _log_prob(policy: NetworkPolicy, view: Any, raw: Any) -> Array:
+    return policy.actions.log_prob(policy.law(view), view, raw)[0]
+
+
+def _for_types(make: Any, learner: Learner, key: Key) -> Any:
+    return make(key) if learner.types is None else jax.vmap(make)(jr.split(key, learner.groups))
+
+
+def _of_agents(learner: Learner, function: Any, module: Any) -> Any:
+    """`function(module, *one agent's)` as a function of all agents': a module each where the learner has types."""
+    of_module = None if learner.types is None else eqx.if_array(0)
+
+    def all_agents(*arrays: Any) -> Any:
+        return eqx.filter_vmap(function, in_axes=(of_module, *(0 for _ in arrays)))(module, *arrays)
+
+    return all_agents
+
+
+def _rows(function: Any, axes: int) -> Any:
+    for _ in range(axes):
+        function = jax.vmap(function)
+    return function
+
+
+def _flat(leaf: Array) -> Array:
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
+
+
+def _weights(policy: NetworkPolicy, critic: Critic) -> Any:
+    return {"policy": policy.weights, "critic": critic.weights}
+
+
+def _with_weights(brain: Brain, weights: Any, state: Any) -> Brain:
+    at = lambda b: (b.policy.weights, b.critic.weights, b.optimiser)  # noqa: E731
+    return eqx.tree_at(at, brain, (weights["policy"], weights["critic"], state))
+
+
+def _seeing(brain: Brain, vectors: Array, judged: Array, lived: Array, learner: Learner) -> Brain:
+    """The brain whose scales have seen these vectors."""
+    policy = _at_scale(brain.policy, vectors, lived, learner)
+    return eqx.tree_at(lambda b: (b.policy, b.critic), brain, (policy, _at_scale(brain.critic, judged, lived, learner)))
+
+
+def _averaged(brain: Brain, progress: Array) -> Brain:
+    """The brain with its policy's weights in the mean, which starts anew until `_LATE` of the training is done."""
+    count = jnp.where(progress < _LATE, 0.0, brain.count) + 1.0
+    step = (1.0 / count).reshape(-1)[0]
+    mean = jax.tree.map(lambda m, w: m + step * (w - m), brain.mean, brain.policy.weights)
+    return eqx.tree_at(lambda b: (b.mean, b.count), brain, (mean, count))
+
+
+def _settled(brain: Brain) -> NetworkPolicy:
+    return eqx.tree_at(lambda p: p.weights, brain.policy, brain.mean).settled()
+
+
+def _at_scale(module: Any, vectors: Array, lived: Array, learner: Learner) -> Any:
+    """A policy or critic that has seen these vectors too. All types share one scale."""
+    typed = learner.types is not None
+    scale = jax.tree.map(lambda leaf: leaf[0], module.scale) if typed else module.scale
+    scale = scale.with_(vectors.reshape(-1, vectors.shape[-1]), lived.reshape(-1))
+    if typed:
+        scale = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (learner.groups, *leaf.shape)), scale)
+    return eqx.tree_at(lambda m: m.scale, module, scale)
+
+
+def _rescaled(critic: Critic, batch: Batch, learner: Learner) -> Critic:
+    if learner.types is None:
+        return critic.rescaled(batch.target, batch.lived)
+    masks = (learner.types == jnp.arange(learner.groups)[:, None])[:, None] * batch.lived
+    return jax.vmap(lambda c, m: c.rescaled(batch.target, m))(critic, masks)
+
+
+def _standardised(batch: Batch, learner: Learner) -> Batch:
+    """Advantages in standard deviations: of all, or of each agent's own where there are types."""
+    axis = None if learner.types is None else 0
+    mass = jnp.maximum(batch.acted.sum(axis), 1.0)
+    mean = (batch.acted * batch.advantage).sum(axis) / mass
+    variance = (batch.acted * (batch.advantage - mean) ** 2).sum(axis) / mass
+    return eqx.tree_at(lambda b: b.advantage, batch, (batch.advantage - mean) / jnp.sqrt(variance + 1e-12))
+
+
+def _mean(values: Array, mask: Array, learner: Learner) -> Array:
+    """The masked mean over all; with types, over each agent's own rows, summed over agents."""
+    if learner.types is None:
+        return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
+    return ((values * mask).sum(0) / jnp.maximum(mask.sum(0), 1.0)).sum()

@@ -1,0 +1,32 @@
+"""Statistics of few trainings: an interquartile mean, and a bootstrap over trainings and their runs."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+_DRAWS = 1000
+
+
+def interquartile_mean(values: np.ndarray) -> float:
+    """The mean of the middle half of all values: it moves little with one training that failed.
+
+    R. Agarwal, M. Schwarzer, P. S. Castro, A. Courville and M. G. Bellemare (2021), "Deep reinforcement learning at the
+    edge of the statistical precipice", NeurIPS.
+    """
+    ordered = np.sort(np.ravel(values))
+    cut = ordered.size // 4
+    return float(ordered[cut : ordered.size - cut].mean())
+
+
+def bootstrap(
+    values: np.ndarray, statistic: Callable[[np.ndarray], float], generator: np.random.Generator
+) -> tuple[float, float]:
+    """The 95 % interval of a statistic of values (trainings, runs): trainings are drawn anew, and of each its runs."""
+    sets, runs = values.shape
+    drawn = []
+    for _ in range(_DRAWS):
+        rows = generator.integers(sets, size=sets)
+        columns = generator.integers(runs, size=(sets, runs))
+        drawn.append(statistic(values[rows[:, None], columns]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

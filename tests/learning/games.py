@@ -1,0 +1,97 @@
+"""Small games with known answers, for the tests of learning."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import populace as pop
+from populace.zoo.cournot import Cournot
+from populace.zoo.fishery import Fishery
+
+FLOOR = 1e-6
+
+
+def fish_war(harvesters: int, steps: int = 32, first: float | None = None) -> pop.Game:
+    """Utility log c; the ration is declared as a limit."""
+
+    def utility(step: pop.Step) -> Array:
+        return jnp.log(jnp.maximum(step.after.catch, FLOOR))
+
+    def ration(step: pop.Step) -> Array:
+        return step.actions["harvest"].sum() > 0.98
+
+    actions = pop.Continuous(0.0, 1.0, first=first)
+    learners = {"harvest": pop.Learner(utility, actions, discount=0.96)}
+    return pop.Game(Fishery(harvesters), steps, learners, limits={"ration": ration})
+
+
+def duopoly(firms: int = 2, steps: int = 8) -> pop.Game:
+    """Profits of the step, nothing later."""
+    learner = pop.Learner(lambda step: step.after.profit, pop.Continuous(0.0, 90.0), discount=0.0)
+    return pop.Game(Cournot(firms), steps, {"quantity": learner})
+
+
+class Purse(eqx.Module):
+    """What each owns, the coins in the bank, and what the last step paid."""
+
+    coins: Float[Array, " agents"]
+    bank: Float[Array, ""]
+    paid: Float[Array, " agents"]
+
+
+class Till(pop.Model):
+    """Agents take coins from a bank; what they ask for is rounded, to the grain. With a leak they keep more than the
+    bank gave.
+    """
+
+    agents: int = eqx.field(static=True, default=3)
+    grain: float = eqx.field(static=True, default=0.0)
+    leak: float = eqx.field(static=True, default=0.0)
+    cap: float = eqx.field(static=True, default=1e9)
+
+    def init(self, draw: pop.Draw) -> Purse:
+        first = draw.uniform("first", 1.0, 2.0, size=self.agents)
+        return Purse(first, jnp.float32(1000.0), jnp.zeros(self.agents))
+
+    def step(self, draw: pop.Draw, purse: Purse) -> Purse:
+        asked = draw.decide("take", purse.coins, lambda coins, inner: jnp.full(coins.shape, 0.4))
+        given = jnp.round(asked / self.grain) * self.grain if self.grain else asked
+        given = jnp.minimum(given, self.cap)
+        return Purse(purse.coins + given * (1.0 + self.leak), purse.bank - given.sum(), given)
+
+    def observe(self, purse: Purse) -> dict[str, Array]:
+        return {"bank": purse.bank}
+
+
+def till(model: Till, **declared: object) -> pop.Game:
+    """Each is paid what it was given, less half of what it asked for squared: asking for 1 is best."""
+
+    def pay(step: pop.Step) -> Array:
+        return step.after.paid - 0.5 * step.actions["take"] ** 2
+
+    return pop.Game(model, 16, {"take": pop.Learner(pay, pop.Continuous(0.0, 2.0), discount=1.0)}, **declared)  # type: ignore[arg-type]
+
+
+class Levers(pop.Model):
+    """Each agent pulls one of three levers; lever k pays agents of kind k."""
+
+    agents: int = eqx.field(static=True, default=6)
+
+    def init(self, draw: pop.Draw) -> Float[Array, " agents"]:
+        return jnp.zeros(self.agents)
+
+    def step(self, draw: pop.Draw, pulled: Float[Array, " agents"]) -> Float[Array, " agents"]:
+        pull = draw.decide("pull", pulled, lambda view, inner: jnp.zeros(view.shape, jnp.int32))
+        return pull.astype(jnp.float32)
+
+    def observe(self, pulled: Float[Array, " agents"]) -> dict[str, Array]:
+        return {"sum": pulled.sum()}
+
+
+def levers(**settings: object) -> pop.Game:
+    """Kinds 0, 1, 2, 0, 1, 2."""
+
+    def pay(step: pop.Step) -> Array:
+        return (step.actions["pull"] == jnp.arange(6) % 3).astype(jnp.float32)
+
+    return pop.Game(Levers(), 4, {"pull": pop.Learner(pay, pop.Discrete(3), discount=0.0, **settings)})  # type: ignore[arg-type]

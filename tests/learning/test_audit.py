@@ -1,0 +1,149 @@
+"""The audit finds what was planted and accuses no clean twin. Policies here are fixed: nothing is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jaxtyping import Array
+from tests.learning.games import Till, duopoly, fish_war, till
+
+import populace as pop
+from populace.learning.deviations import cross_play, fixed_deviation, trained_deviation
+from populace.zoo.fishery import nash_share
+
+KEY = jr.key(0)
+
+
+def audited(game: pop.Game, value: Any, **settings: Any) -> pop.PolicyAudit:
+    site = next(iter(game.learners))
+    return pop.audit_policy(game, {site: pop.FixedPolicy(value)}, KEY, runs=16, **settings)
+
+
+def test_the_nash_shares_are_an_equilibrium_that_costs_all():
+    audit = audited(fish_war(2, steps=64), nash_share(2))
+    assert audit.verdicts["harvest"].code is pop.Code.DILEMMA
+    assert audit.verdicts["deviation at harvest by agent 0"].code is pop.Code.NO_DEVIATION_PAYS
+    assert audit.verdicts["limit 'ration'"].code is pop.Code.WITHIN_LIMITS
+    assert audit.sound
+
+
+def test_grabbing_everything_leans_on_the_ration():
+    audit = audited(fish_war(5), 0.99)
+    verdict = audit.verdicts["limit 'ration'"]
+    assert verdict.code is pop.Code.LEANS_ON_LIMIT and "'ration'" in verdict.sentence
+    assert verdict.numbers["share"] == 1.0 and verdict.numbers["rule"] == 0.0
+    assert verdict in audit.objections() and not audit.sound
+
+
+def test_a_deviation_that_pays_is_named_with_its_gain():
+    """Against a rival who makes 22.5 the best reply is 33.75, and earns 126.5625 a step more."""
+    gap = fixed_deviation(duopoly(), ({"quantity": pop.FixedPolicy(22.5)},), "quantity", 0, jr.split(KEY, 8), 41)
+    assert gap.gain == pytest.approx(126.5625, rel=0.01)
+    audit = audited(duopoly(), 22.5)
+    assert audit.verdicts["deviation at quantity by agent 0"].code is pop.Code.DEVIATION_PAYS
+
+
+def test_a_trained_deviator_finds_the_best_reply():
+    algorithm = pop.PPO(decay=0.0, hidden=(8,), rate=2e-2)
+    policies = ({"quantity": pop.FixedPolicy(22.5)},)
+    gap = trained_deviation(duopoly(), policies, "quantity", 0, jr.split(KEY, 8), algorithm, KEY, 32 * 150)
+    assert gap.gain == pytest.approx(126.5625, rel=0.03)
+
+
+def test_who_plays_alike_with_others_and_who_does_not():
+    """One of two trainings makes much, one little: each is worse off, or better, in the other's place."""
+    policies = ({"quantity": pop.FixedPolicy(20.0)}, {"quantity": pop.FixedPolicy(40.0)})
+    matrix = cross_play(duopoly(), policies, "quantity", 0, jr.split(KEY, 4))
+    profit = lambda own, rival: (90.0 - own - rival) * own  # noqa: E731
+    expected = [[profit(20, 20), profit(20, 40)], [profit(40, 20), profit(40, 40)]]
+    assert np.allclose(matrix, expected, rtol=1e-4)
+    same = pop.audit_policy(duopoly(), (policies[0], policies[0]), KEY, runs=8)
+    assert same.verdicts["cross-play at quantity"].code is pop.Code.WITH_ANYONE
+
+
+def coins(purse: Any) -> Array:
+    return purse.coins.sum() + purse.bank
+
+
+def at_cap(step: pop.Step) -> Array:
+    return step.after.paid >= 0.9
+
+
+FINER = {"variants": {"finer": till(Till(grain=0.01))}}
+PLANTED = {
+    "a broken ledger": (
+        lambda bad: (till(Till(leak=0.5 if bad else 0.0), conserved={"coins": coins}), 1.0, {}),
+        "ledger 'coins'",
+        (pop.Code.BREAKS_LEDGER, pop.Code.LEDGER_HOLDS),
+    ),
+    "rounding up": (
+        lambda bad: (till(Till(grain=1.0 if bad else 0.1)), 0.51 if bad else 1.0, FINER),
+        "take, finer",
+        (pop.Code.ARTEFACT, pop.Code.GAIN_REMAINS),
+    ),
+    "a cap": (
+        lambda bad: (till(Till(cap=0.9 if bad else 1e9), limits={"cap": at_cap if bad else never}), 1.0, {}),
+        "limit 'cap'",
+        (pop.Code.LEANS_ON_LIMIT, pop.Code.WITHIN_LIMITS),
+    ),
+    "a proxy": (
+        lambda bad: (till(Till(), welfare=bank if bad else pay), 1.0, {}),
+        "welfare and take",
+        (pop.Code.PROXY, None),
+    ),
+}
+
+
+def never(step: pop.Step) -> Array:
+    return jnp.zeros(3)
+
+
+def bank(step: pop.Step) -> Array:
+    return step.after.bank - step.before.bank
+
+
+def pay(step: pop.Step) -> Array:
+    return step.after.paid.sum()
+
+
+@pytest.mark.parametrize("name", list(PLANTED))
+def test_what_is_planted_is_found_and_its_clean_twin_is_not_accused(name: str):
+    make, subject, (found, clean) = PLANTED[name]
+    game, value, settings = make(True)
+    assert audited(game, value, **settings).verdicts[subject].code is found
+    game, value, settings = make(False)
+    twin = audited(game, value, **settings)
+    verdict = twin.verdicts.get(subject)
+    assert (None if verdict is None else verdict.code) is clean
+    assert [v.sentence for v in twin.objections()] == []
+
+
+def test_where_the_rule_does_as_well_it_is_kept():
+    audit = audited(till(Till()), 0.4)
+    assert audit.verdicts["take"].code is pop.Code.NO_BETTER
+    assert "keep the rule" in audit.verdicts["take"].code.mend
+
+
+def test_the_page_puts_objections_first(tmp_path: Path):
+    audit = audited(fish_war(5), 0.99)
+    (file,) = pop.write(audit, tmp_path / "audit.html")
+    text = file.read_text()
+    assert text.index("leans on a limit") < text.index(audit.verdicts["harvest"].code.value)
+    assert audit.record()["sound"] is False
+
+
+@pytest.mark.parametrize(
+    ("policies", "settings", "says"),
+    [
+        ((), {}, "no policy"),
+        ({"quantity": pop.FixedPolicy(1.0)}, {"runs": 2}, "8 are the least"),
+        ({"quantity": pop.FixedPolicy(1.0)}, {"deviator": pop.PPO(), "budget": 1}, "deviator"),
+        (({"quantity": pop.FixedPolicy(1.0)}, {}), {}, "one structure"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused(policies: Any, settings: dict[str, Any], says: str):
+    with pytest.raises(pop.MethodError, match=says):
+        pop.audit_policy(duopoly(), policies, KEY, **settings)

@@ -1,0 +1,72 @@
+"""The fish war, the market of quantities and the commons: their published answers."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jaxtyping import Array
+
+import populace as pop
+from populace.testing.models import check_model
+from populace.zoo.commons import Commons
+from populace.zoo.cournot import Cournot
+from populace.zoo.fishery import Fishery, cooperative_share, nash_share
+
+
+def at_rest(model: pop.Model, name: str, plugs: tuple[pop.Plug, ...] = (), steps: int = 200) -> float:
+    return float(pop.simulate(model, jr.key(0), steps, plugs=plugs).observations[name][-1])
+
+
+@pytest.mark.parametrize("make", [Fishery, Cournot, Commons])
+def test_they_keep_the_laws_of_models(make: type[pop.Model]):
+    check_model(make(), jr.key(1))
+
+
+@pytest.mark.parametrize(("share", "stock"), [(nash_share(2), 0.4144), (cooperative_share(2), 0.5501)])
+def test_the_stock_rests_where_the_fish_war_says(share: float, stock: float):
+    model = pop.bind(Fishery(2), {"shock": 0.0})
+    fixed = (pop.Deciding("harvest", pop.FixedPolicy(share)),)
+    assert at_rest(model, "stock", fixed) == pytest.approx(stock, abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "share"), [(1, 0.65440), (2, 0.39555), (3, 0.28344), (5, 0.18089)])
+def test_the_nash_shares(n: int, share: float):
+    assert nash_share(n) == pytest.approx(share, abs=1e-5)
+
+
+def test_what_is_asked_beyond_the_stock_is_rationed():
+    model = pop.bind(Fishery(4), {"shock": 0.0})
+    run = pop.simulate(model, jr.key(0), 1, plugs=(pop.Deciding("harvest", pop.FixedPolicy(0.9)),))
+    assert np.allclose(run.final.state.catch, 0.5 * 0.98 / 4)
+
+
+@pytest.mark.parametrize(
+    ("n", "quantity", "price", "profit"), [(2, 30, 40, 900), (3, 22.5, 32.5, 506.25), (5, 15, 25, 225)]
+)
+def test_firms_that_reply_end_at_cournot(n: int, quantity: float, price: float, profit: float):
+    found = [at_rest(Cournot(n), name) for name in ("quantity", "price", "profit")]
+    assert found == pytest.approx([n * quantity, price, n * profit], rel=1e-4)
+
+
+def test_open_access_earns_nothing():
+    assert at_rest(Commons(2), "effort") == pytest.approx(0.8, abs=1e-3)
+    assert at_rest(Commons(2), "stock") == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize(("n", "effort"), [(1, 0.4), (2, 0.8 / 3)])
+def test_no_effort_beside_nash_earns_more(n: int, effort: float):
+    """Each player's effort is the best reply to the others' on a fine grid."""
+    model = Commons(n)
+
+    def own(one: Array) -> Array:
+        return model.settled(jnp.full(n, effort).at[0].set(one)).profit[0]
+
+    grid = jnp.linspace(0.0, 1.0, 1001)
+    assert float(grid[jnp.argmax(jax.vmap(own)(grid))]) == pytest.approx(effort, abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [lambda: Fishery(0), lambda: Cournot(0), lambda: Commons(0)])
+def test_nobody_is_too_few(make: object):
+    with pytest.raises(pop.ModelError, match="one"):
+        make()  # type: ignore[operator]
