@@ -73,7 +73,7 @@ class LearnedPolicies(Result):
         means = curve[:, : blocks * block].reshape(curve.shape[0], blocks, block).mean(2)
         at = (np.arange(blocks) + 0.5) * block
         ends = (means.min(0), means.max(0))
-        band = Band("learners, median of seeds", at, np.median(means, axis=0), {1.0: ends})
+        band = Band("learners", at, np.median(means, axis=0), {1.0: ends})
         rule = np.full(blocks, self.rule.returns(path).mean())
         rules = Band("the rule", at, rule, {}, line="mean")
         panel = BandPanel(f"Returns at {path}", "update", "mean discounted pay of a run", (band, rules))

@@ -24,6 +24,12 @@ def _brock_hommes() -> "Study":
     return BrockHommes()
 
 
+def _fishery() -> "Study":
+    from .fishery import FishWar
+
+    return FishWar()
+
+
 def _influenza() -> "Study":
     from .influenza import Influenza
 
@@ -32,6 +38,7 @@ def _influenza() -> "Study":
 
 STUDIES: dict[str, Entry] = {
     "brock-hommes": Entry("A market of two beliefs and the S&P 500, 2015", _brock_hommes),
+    "fishery": Entry("A fish war: harvesters who learn, and the audit of what they learned", _fishery),
     "influenza": Entry("Influenza in a boarding school, 1978", _influenza),
 }
 

@@ -1,0 +1,42 @@
+"""The fish war at a small budget: its files, and an audit that tells two harvesters from five."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from populace.studies import fishery
+from populace.studies.study import run_study
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("fishery")
+    run_study(fishery.FishWar(), where, budget=32 * 10, progress=False)
+    return where
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_the_benchmarks_are_the_paper_s(summary: dict[str, Any]):
+    taken = summary["harvesters_2"]["taken"]
+    assert taken["the rule"] == pytest.approx(0.64, abs=1e-4)
+    assert taken["Nash"] == pytest.approx(2 * 0.39555, abs=1e-3)
+    assert taken["cooperation"] == pytest.approx(1 - 0.36 * 0.96, abs=1e-3)
+
+
+def test_the_ration_is_named_where_it_is_lived_on(summary: dict[str, Any], folder: Path):
+    two, five = (summary[f"harvesters_{n}"]["audit"]["verdicts"]["limit 'ration'"] for n in (2, 5))
+    assert two["class"] == "within the limits"
+    assert five["class"] == "leans on a limit"
+    text = (folder / "report.html").read_text()
+    assert "This is not the game of the paper: the limit &#x27;ration&#x27;" in text
+
+
+def test_a_short_training_does_not_pass_as_a_long_one(summary: dict[str, Any]):
+    assert summary["harvesters_2"]["learning"]["verdicts"]["harvest"]["class"] == "not judged"
+    assert len(summary["harvesters_2"]["learned"]) == fishery.SEEDS
