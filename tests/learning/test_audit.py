@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -30,8 +29,14 @@ def test_the_nash_shares_are_an_equilibrium_that_costs_all():
     assert audit.sound
 
 
-def test_grabbing_everything_leans_on_the_ration():
-    audit = audited(fish_war(5), 0.99)
+@pytest.fixture(scope="module")
+def grab() -> pop.PolicyAudit:
+    """Five who ask for everything."""
+    return audited(fish_war(5), 0.99)
+
+
+def test_grabbing_everything_leans_on_the_ration(grab: pop.PolicyAudit):
+    audit = grab
     verdict = audit.verdicts["limit 'ration'"]
     assert verdict.code is pop.Code.LEANS_ON_LIMIT and "'ration'" in verdict.sentence
     assert verdict.numbers["share"] == 1.0 and verdict.numbers["rule"] == 0.0
@@ -72,35 +77,6 @@ def at_cap(step: pop.Step) -> Array:
     return step.after.paid >= 0.9
 
 
-FINER = {"variants": {"finer": till(Till(grain=0.01))}}
-PLANTED = {
-    "a broken ledger": (
-        lambda bad: (till(Till(leak=0.5 if bad else 0.0), conserved={"coins": coins}), 1.0, {}),
-        "ledger 'coins'",
-        (pop.Code.BREAKS_LEDGER, pop.Code.LEDGER_HOLDS),
-    ),
-    "rounding up": (
-        lambda bad: (till(Till(grain=1.0 if bad else 0.1)), 0.51 if bad else 1.0, FINER),
-        "take, finer",
-        (pop.Code.ARTEFACT, pop.Code.GAIN_REMAINS),
-    ),
-    "a cap": (
-        lambda bad: (till(Till(cap=0.9 if bad else 1e9), limits={"cap": at_cap if bad else never}), 1.0, {}),
-        "limit 'cap'",
-        (pop.Code.LEANS_ON_LIMIT, pop.Code.WITHIN_LIMITS),
-    ),
-    "a proxy": (
-        lambda bad: (till(Till(), welfare=bank if bad else pay), 1.0, {}),
-        "welfare and take",
-        (pop.Code.PROXY, None),
-    ),
-}
-
-
-def never(step: pop.Step) -> Array:
-    return jnp.zeros(3)
-
-
 def bank(step: pop.Step) -> Array:
     return step.after.bank - step.before.bank
 
@@ -109,26 +85,40 @@ def pay(step: pop.Step) -> Array:
     return step.after.paid.sum()
 
 
+FINER = {"variants": {"finer": till(Till(grain=0.01))}}
+PLANTED = {
+    "a broken ledger": (till(Till(leak=0.5), conserved={"coins": coins}), 1.0, {}, "ledger 'coins'", "breaks a ledger"),
+    "rounding up": (till(Till(grain=1.0)), 0.51, FINER, "take, finer", "artefact"),
+    "a cap": (till(Till(cap=0.9), limits={"cap": at_cap}), 1.0, {}, "limit 'cap'", "leans on a limit"),
+    "a proxy": (till(Till(), welfare=bank), 1.0, {}, "welfare and take", "pay up, welfare down"),
+}
+
+
 @pytest.mark.parametrize("name", list(PLANTED))
-def test_what_is_planted_is_found_and_its_clean_twin_is_not_accused(name: str):
-    make, subject, (found, clean) = PLANTED[name]
-    game, value, settings = make(True)
-    assert audited(game, value, **settings).verdicts[subject].code is found
-    game, value, settings = make(False)
-    twin = audited(game, value, **settings)
-    verdict = twin.verdicts.get(subject)
-    assert (None if verdict is None else verdict.code) is clean
+def test_what_is_planted_is_found(name: str):
+    game, value, settings, subject, code = PLANTED[name]
+    assert audited(game, value, points=5, **settings).verdicts[subject].code.value == code
+
+
+def test_their_clean_twin_is_accused_of_nothing():
+    """Everything is declared that is declared of the others, and nothing is wrong."""
+    declared = {"conserved": {"coins": coins}, "limits": {"cap": lambda step: step.after.paid >= 1.9}, "welfare": pay}
+    twin = audited(till(Till(grain=0.1), **declared), 1.0, points=5, **FINER)
     assert [v.sentence for v in twin.objections()] == []
+    assert twin.verdicts["ledger 'coins'"].code is pop.Code.LEDGER_HOLDS
+    assert twin.verdicts["take, finer"].code is pop.Code.GAIN_REMAINS
+    assert twin.verdicts["limit 'cap'"].code is pop.Code.WITHIN_LIMITS
+    assert twin.verdicts["take"].code is pop.Code.BETTER
 
 
 def test_where_the_rule_does_as_well_it_is_kept():
-    audit = audited(till(Till()), 0.4)
+    audit = audited(till(Till()), 0.4, points=5)
     assert audit.verdicts["take"].code is pop.Code.NO_BETTER
     assert "keep the rule" in audit.verdicts["take"].code.mend
 
 
-def test_the_page_puts_objections_first(tmp_path: Path):
-    audit = audited(fish_war(5), 0.99)
+def test_the_page_puts_objections_first(grab: pop.PolicyAudit, tmp_path: Path):
+    audit = grab
     (file,) = pop.write(audit, tmp_path / "audit.html")
     text = file.read_text()
     assert text.index("leans on a limit") < text.index(audit.verdicts["harvest"].code.value)

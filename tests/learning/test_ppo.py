@@ -11,6 +11,7 @@ from tests.learning.games import duopoly, fish_war, levers
 
 import populace as pop
 from populace.core import checkpoint
+from populace.learning.game import watched
 from populace.learning.learn import rest_verdict
 from populace.learning.policies import no_scale
 from populace.learning.ppo import Critic
@@ -20,7 +21,8 @@ SMALL = pop.PPO(worlds=8, epochs=2, minibatches=2, hidden=(8,))
 
 
 def test_two_firms_learn_to_be_cournots():
-    learned = pop.learn(duopoly(), pop.PPO(decay=0.0), jr.key(0), budget=32 * 150, seeds=2, runs=8)
+    algorithm = pop.PPO(decay=0.0, hidden=(16,))
+    learned = pop.learn(duopoly(), algorithm, jr.key(0), budget=32 * 120, seeds=2, runs=8)
     for seed in range(2):
         run = pop.simulate(learned.game.model, jr.key(1), 10, plugs=learned.plugs(seed))
         assert np.asarray(run.final.state.quantity) == pytest.approx(30.0, rel=0.02)
@@ -29,7 +31,8 @@ def test_two_firms_learn_to_be_cournots():
 
 def test_a_lone_harvester_learns_the_saving_rate():
     """Brock and Mirman's answer, from rewards that come later: within 3 %, the mean of two trainings."""
-    learned = pop.learn(fish_war(1), pop.PPO(decay=0.8), jr.key(0), budget=32 * 150, seeds=2, runs=8)
+    algorithm = pop.PPO(decay=0.8, rate=1e-2, hidden=(32,))
+    learned = pop.learn(fish_war(1), algorithm, jr.key(0), budget=32 * 150, seeds=2, runs=8)
     stock = jnp.array([0.45, 0.5, 0.55, 0.6])
     shares = [jax.vmap(lambda x: p["harvest"].act(x, (), jr.key(0)).action)(stock) for p in learned.policies]  # noqa: B023
     assert float(jnp.stack(shares).mean()) == pytest.approx(nash_share(1), rel=0.03)
@@ -44,9 +47,13 @@ def test_each_learns_what_pays_it(types: jax.Array):
 
 
 def test_a_critic_may_see_more_than_the_agents():
-    game = levers(critic=lambda state: state[None, :])
-    made = pop.learn(game, SMALL, jr.key(0), budget=16, seeds=1, runs=2)
-    assert made.curve["pull"].shape == (1, 2)
+    made = watched(levers(critic=lambda state: state[None, :]))
+    brain = jax.eval_shape(lambda key: SMALL.begin(made, key), jr.key(0))["pull"]
+    assert brain.policy.weights[0][0].shape == (1, 8) and brain.critic.weights[0][0].shape == (1 + 6, 8)
+    learned, _ = jax.eval_shape(
+        lambda key: SMALL.update(made, SMALL.begin(made, key), key, jnp.float32(0.0), ()), jr.key(0)
+    )
+    assert learned["pull"].critic.weights[0][0].shape == (7, 8)
 
 
 def test_an_interrupted_training_ends_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

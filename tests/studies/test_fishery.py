@@ -1,4 +1,4 @@
-"""The fish war at a small budget: its files, and an audit that tells two harvesters from five."""
+"""The fish war at a small budget, of five who begin greedily: its files, and an audit that names the ration."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,9 @@ from populace.studies.study import run_study
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("fishery")
-    run_study(fishery.FishWar(), where, budget=32 * 10, progress=False)
+    study = fishery.FishWar()
+    study.waters = study.waters[1:]
+    run_study(study, where, budget=32 * 10, progress=False)
     return where
 
 
@@ -23,20 +25,18 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def test_the_benchmarks_are_the_paper_s(summary: dict[str, Any]):
-    taken = summary["harvesters_2"]["taken"]
+    taken = summary["harvesters_5"]["taken"]
     assert taken["the rule"] == pytest.approx(0.64, abs=1e-4)
-    assert taken["Nash"] == pytest.approx(2 * 0.39555, abs=1e-3)
+    assert taken["Nash"] == pytest.approx(5 * 0.18089, abs=1e-3)
     assert taken["cooperation"] == pytest.approx(1 - 0.36 * 0.96, abs=1e-3)
 
 
-def test_the_ration_is_named_where_it_is_lived_on(summary: dict[str, Any], folder: Path):
-    two, five = (summary[f"harvesters_{n}"]["audit"]["verdicts"]["limit 'ration'"] for n in (2, 5))
-    assert two["class"] == "within the limits"
-    assert five["class"] == "leans on a limit"
+def test_the_ration_is_named(summary: dict[str, Any], folder: Path):
+    assert summary["harvesters_5"]["audit"]["verdicts"]["limit 'ration'"]["class"] == "leans on a limit"
     text = (folder / "report.html").read_text()
     assert "This is not the game of the paper: the limit &#x27;ration&#x27;" in text
 
 
 def test_a_short_training_does_not_pass_as_a_long_one(summary: dict[str, Any]):
-    assert summary["harvesters_2"]["learning"]["verdicts"]["harvest"]["class"] == "not judged"
-    assert len(summary["harvesters_2"]["learned"]) == fishery.SEEDS
+    assert summary["harvesters_5"]["learning"]["verdicts"]["harvest"]["class"] == "not judged"
+    assert len(summary["harvesters_5"]["learned"]) == fishery.SEEDS

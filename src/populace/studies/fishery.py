@@ -105,12 +105,14 @@ class FishWar(Study):
     title = "A fish war: what harvesters learn, and what of it is economics"
     question = "Do harvesters who learn come to the Nash shares, and does the audit notice when they do not?"
     budget = 9_600
+    waters: tuple[tuple[int, float], ...] = ((2, 0.3), (5, 0.5))
+    """Harvesters, and the share that their first policies ask for."""
 
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
         results: list[Result] = []
         headline: list[str] = []
         summary: dict[str, Any] = {}
-        for number, (n, first) in enumerate(((2, 0.3), (5, 0.5))):
+        for number, (n, first) in enumerate(self.waters):
             training, auditing, comparing = jr.split(jr.fold_in(key, number), 3)
             learned = learn(
                 game(n, first),
