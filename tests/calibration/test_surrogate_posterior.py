@@ -58,6 +58,7 @@ def test_runs_were_added_near_the_answer_and_fresh_ones_made_at_it(fit):
     added = fit.estimate.surrogate.runs.unit[140:]
     assert (added.std(0) < 0.8 * np.sqrt(1 / 12)).all()
     assert pop.identify(fit.problem, fit, jr.key(3)).sections()
+    assert fit.estimate.effective_size == pytest.approx(1 / (fit.estimate.weights**2).sum())
 
 
 def test_data_that_no_run_shows_are_contradicted():

@@ -1,6 +1,7 @@
 """What a method ends with: a weighted sample, or a point with its covariance."""
 
 import abc
+import math
 
 import equinox as eqx
 import numpy as np
@@ -24,6 +25,16 @@ class Estimate(eqx.Module):
     @abc.abstractmethod
     def notes(self) -> tuple[str, ...]:
         """What the method has to say about this estimate, a sentence each."""
+
+    @property
+    def effective_size(self) -> float:
+        """How many independent draws `draws` can give at most; infinitely many where each is drawn anew."""
+        return math.inf
+
+
+def worth(weights: np.ndarray) -> float:
+    """How many equally weighted draws a sample is worth, 1 / sum of squared weights (which sum to 1)."""
+    return float(1.0 / (weights**2).sum())
 
 
 class Posterior(Estimate):
@@ -52,8 +63,7 @@ class Posterior(Estimate):
 
     @property
     def effective_size(self) -> float:
-        """How many equally weighted draws the sample is worth, 1 / sum of squared weights."""
-        return float(1.0 / (self.weights**2).sum())
+        return worth(self.weights)
 
 
 class Point(Estimate):

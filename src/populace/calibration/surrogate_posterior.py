@@ -28,7 +28,7 @@ from ..surrogates.regressor import Regressor
 from ..surrogates.runs import Runs
 from ..surrogates.samplers import Replicated, Sobol
 from ..surrogates.surrogate import Surrogate
-from .estimates import Estimate, systematic
+from .estimates import Estimate, systematic, worth
 from .population import Found, found_in, log_prior
 from .tally import Tally
 
@@ -164,6 +164,10 @@ class EmulatedPosterior(Estimate):
 
     def notes(self) -> tuple[str, ...]:
         return self.remarks
+
+    @property
+    def effective_size(self) -> float:
+        return worth(self.weights)
 
 
 def surrogate_draws(surrogate: Surrogate, target: Target, key: Key) -> Found:

@@ -8,7 +8,6 @@ import numpy as np
 from .._errors import ProblemError
 from .._results import Code, Figure, Result, ScatterPanel, Section, Table, Verdict
 from .._types import Key
-from ..calibration.estimates import Posterior
 from ..calibration.fit import Fit
 from ..calibration.information import Information
 from ..problem.problem import Problem
@@ -108,7 +107,7 @@ def identify(
     before = _columns(fit.prior, space.names, space.labels)
     shares = {label: contraction(after[label], before[label]) for label in space.labels}
     pairs = combinations(after, before)
-    worth = fit.estimate.effective_size if isinstance(fit.estimate, Posterior) else float(fit.moments.shape[0])
+    worth = min(fit.estimate.effective_size, float(fit.moments.shape[0]))
     verdicts = {
         label: _verdict(label, after[label], before[label], shares[label], pairs, worth) for label in space.labels
     }
