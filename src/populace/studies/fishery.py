@@ -102,7 +102,7 @@ class FishWar(Study):
     """Two harvesters from modest first policies, and five from greedy ones: trained, compared, audited."""
 
     name = "fishery"
-    title = "A fish war: what harvesters learn, and what of it is economics"
+    title = "A fish war: harvesters who learn, and the audit of what they learned"
     question = "Do harvesters who learn come to the Nash shares, and does the audit notice when they do not?"
     budget = 9_600
     waters: tuple[tuple[int, float], ...] = ((2, 0.3), (5, 0.5))
