@@ -12,34 +12,20 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 import populace as pop
+from populace.studies.fishery import game as fishery
 from populace.zoo.commons import Commons
 from populace.zoo.cournot import Cournot
-from populace.zoo.fishery import Fishery, nash_share
+from populace.zoo.fishery import nash_share
 
 SEEDS = 8
-MOST = 0.98
-
-
-def utility(step: pop.Step) -> jax.Array:
-    return jnp.log(jnp.maximum(step.after.catch, 1e-6))
 
 
 def profit(step: pop.Step) -> jax.Array:
     return step.after.profit
-
-
-def ration(step: pop.Step) -> jax.Array:
-    return step.actions["harvest"].sum() > MOST
-
-
-def fishery(n: int, first: float | None) -> pop.Game:
-    learner = pop.Learner(utility, pop.Continuous(0.0, 1.0, first=first), discount=0.96)
-    return pop.Game(Fishery(n), 64, {"harvest": learner}, limits={"ration": ration})
 
 
 def one_shot(model: pop.Model, site: str, high: float) -> pop.Game:
@@ -90,7 +76,7 @@ def learn_case(game: pop.Game, site: str, answer: float, algorithm: pop.PPO, upd
 def grabbing(quick: bool) -> dict[str, Any]:
     """The fishery of five from first policies in the middle of the interval, and what the audit says of each."""
     begun = time.perf_counter()
-    game = fishery(5, None)
+    game = fishery(5)
     algorithm = pop.PPO(decay=0.8)
     learned = pop.learn(game, algorithm, jr.key(0), budget=32 * (60 if quick else 150), seeds=SEEDS, progress=False)
     named = 0
@@ -99,7 +85,7 @@ def grabbing(quick: bool) -> dict[str, Any]:
         named += audit.verdicts["limit 'ration'"].code is pop.Code.LEANS_ON_LIMIT
     values = found(learned, "harvest")
     return {
-        **{"value": named, "expected": int((5 * values > MOST).sum()), "error": 0.0, "seeds": SEEDS},
+        **{"value": named, "expected": int((5 * values > float(game.model.most)).sum()), "error": 0.0, "seeds": SEEDS},
         **{"asked": float(5 * values.mean()), "seconds": time.perf_counter() - begun},
     }
 

@@ -5,24 +5,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import populace as pop
+from populace.studies.fishery import game
 from populace.zoo.cournot import Cournot
-from populace.zoo.fishery import Fishery
-
-FLOOR = 1e-6
 
 
-def fish_war(harvesters: int, steps: int = 32, first: float | None = None) -> pop.Game:
+def fish_war(harvesters: int, steps: int = 32) -> pop.Game:
     """Utility log c; the ration is declared as a limit."""
-
-    def utility(step: pop.Step) -> Array:
-        return jnp.log(jnp.maximum(step.after.catch, FLOOR))
-
-    def ration(step: pop.Step) -> Array:
-        return step.actions["harvest"].sum() > 0.98
-
-    actions = pop.Continuous(0.0, 1.0, first=first)
-    learners = {"harvest": pop.Learner(utility, actions, discount=0.96)}
-    return pop.Game(Fishery(harvesters), steps, learners, limits={"ration": ration})
+    return game(harvesters, steps=steps)
 
 
 def duopoly(firms: int = 2, steps: int = 8) -> pop.Game:

@@ -10,7 +10,8 @@ from jaxtyping import Array
 from tests.learning.games import Till, duopoly, fish_war, till
 
 import populace as pop
-from populace.learning.deviations import cross_play, fixed_deviation, trained_deviation
+from populace.learning.deviations import Play, cross_play, fixed_deviation, trained_deviation
+from populace.learning.game import watched
 from populace.zoo.fishery import nash_share
 
 KEY = jr.key(0)
@@ -19,6 +20,12 @@ KEY = jr.key(0)
 def audited(game: pop.Game, value: Any, **settings: Any) -> pop.PolicyAudit:
     site = next(iter(game.learners))
     return pop.audit_policy(game, {site: pop.FixedPolicy(value)}, KEY, runs=16, **settings)
+
+
+def playing(*quantities: float) -> Play:
+    """Two firms, both with the first quantity, then both with the second, ..."""
+    policies = tuple({"quantity": pop.FixedPolicy(quantity)} for quantity in quantities)
+    return Play(watched(duopoly()), policies, jr.split(KEY, 8))
 
 
 def test_the_nash_shares_are_an_equilibrium_that_costs_all():
@@ -45,7 +52,7 @@ def test_grabbing_everything_leans_on_the_ration(grab: pop.PolicyAudit):
 
 def test_a_deviation_that_pays_is_named_with_its_gain():
     """Against a rival who makes 22.5 the best reply is 33.75, and earns 126.5625 a step more."""
-    gap = fixed_deviation(duopoly(), ({"quantity": pop.FixedPolicy(22.5)},), "quantity", 0, jr.split(KEY, 8), 41)
+    gap = fixed_deviation(playing(22.5), "quantity", 0, 41)
     assert gap.gain == pytest.approx(126.5625, rel=0.01)
     audit = audited(duopoly(), 22.5)
     assert audit.verdicts["deviation at quantity by agent 0"].code is pop.Code.DEVIATION_PAYS
@@ -53,19 +60,18 @@ def test_a_deviation_that_pays_is_named_with_its_gain():
 
 def test_a_trained_deviator_finds_the_best_reply():
     algorithm = pop.PPO(decay=0.0, hidden=(8,), rate=2e-2)
-    policies = ({"quantity": pop.FixedPolicy(22.5)},)
-    gap = trained_deviation(duopoly(), policies, "quantity", 0, jr.split(KEY, 8), algorithm, KEY, 32 * 150)
+    gap = trained_deviation(playing(22.5), "quantity", 0, algorithm, KEY, 32 * 150)
     assert gap.gain == pytest.approx(126.5625, rel=0.03)
 
 
 def test_who_plays_alike_with_others_and_who_does_not():
     """One of two trainings makes much, one little: each is worse off, or better, in the other's place."""
-    policies = ({"quantity": pop.FixedPolicy(20.0)}, {"quantity": pop.FixedPolicy(40.0)})
-    matrix = cross_play(duopoly(), policies, "quantity", 0, jr.split(KEY, 4))
+    matrix = cross_play(playing(20.0, 40.0), "quantity", 0)
     profit = lambda own, rival: (90.0 - own - rival) * own  # noqa: E731
     expected = [[profit(20, 20), profit(20, 40)], [profit(40, 20), profit(40, 40)]]
     assert np.allclose(matrix, expected, rtol=1e-4)
-    same = pop.audit_policy(duopoly(), (policies[0], policies[0]), KEY, runs=8)
+    policy = {"quantity": pop.FixedPolicy(20.0)}
+    same = pop.audit_policy(duopoly(), (policy, policy), KEY, runs=8)
     assert same.verdicts["cross-play at quantity"].code is pop.Code.WITH_ANYONE
 
 

@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 from .._types import Key
 from ..core.noise import host_generator
 from ..problem.space import Space
-from .estimates import root_of, weighted_covariance
+from .estimates import root_of, weighted_covariance, worth
 
 _FIRST = 2_000
 _NEXT = 500
@@ -46,7 +46,7 @@ class Found(NamedTuple):
     @property
     def effective(self) -> float:
         """How many equally weighted draws they are worth."""
-        return float(1.0 / (self.weights**2).sum())
+        return worth(self.weights)
 
 
 def found(density: Levels, prior: Levels, first: Callable[[int], np.ndarray], key: Key) -> Found:

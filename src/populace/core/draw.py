@@ -16,7 +16,7 @@ from . import distributions as d
 from .choice import Choice
 from .noise import as_float
 from .plug import Plug
-from .shapes import check_name, check_shapes, masked, same_tree, strong
+from .shapes import check_name, check_shapes, masked, same_tree, strong, zeros
 from .site import Frame, Listed, Site, stable_hash
 
 Carry = TypeVar("Carry")
@@ -261,7 +261,7 @@ class Draw:
             return frame.memory_after
 
         shapes = jax.eval_shape(once, carry, key)
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return zeros(shapes)
 
     def _at(self, name: str | int) -> str:
         return f"{self._path}/{name}" if self._path else str(name)

@@ -22,7 +22,7 @@ from .population import Population
 from .progress import display
 from .record import EveryStep, Recording
 from .reducers import Reducer
-from .simulate import NEVER, Recompute, advance, initial
+from .simulate import NEVER, Recompute, advance, first_fault, initial
 
 
 class OneRun(eqx.Module):
@@ -72,9 +72,7 @@ def one_run(shared: OneRun, one: tuple[Key, dict[str, Array]]) -> Outcome:
         bound.model, key, here, bound.plugs, None, bound.record, bound.steps, bound.recompute
     )
     kept = shared.record.finish(carry, [shared.record.collect(carry, rows, 1, shared.steps)])
-    at = [jnp.where(wrong, 0, NEVER) for wrong in early.values()] + list(late.values())
-    fault = jnp.stack(at).min() if at else jnp.int32(NEVER)
-    return Outcome(kept, fault, _room_missing(here.state))
+    return Outcome(kept, first_fault(early, late), _room_missing(here.state))
 
 
 def _room_missing(state: Any) -> Array:

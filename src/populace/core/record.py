@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from .._errors import ModelError
+from .shapes import zeros
 
 
 class Recording(eqx.Module):
@@ -89,7 +90,7 @@ class Last(Recording):
     """The last observation only (one row)."""
 
     def start(self, observation: Any) -> Any:
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), observation)
+        return zeros(observation)
 
     def emit(self, carry: Any, time: Int[Array, ""], observation: Any) -> tuple[Any, Any]:
         return observation, None

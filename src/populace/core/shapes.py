@@ -40,6 +40,11 @@ def check_shapes(path: str, mechanism: d.Mechanism, shape: tuple[int, ...]) -> N
             )
 
 
+def zeros(shapes: Any) -> Any:
+    """A tree of zeros with the shapes and dtypes of another, whose leaves may be shapes only."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
 def masked(path: str, value: Any, where: Float[Array, "..."]) -> Any:
     """0, or the choice of no option, where `where` is 0."""
     active = where > 0

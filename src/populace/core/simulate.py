@@ -1,7 +1,7 @@
 """The one driver of time: `init`, then `step` and `observe` in a scan, in stretches that can be stopped and resumed."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from .model import Model, settled
 from .plug import Plug
 from .population import overflow
 from .record import EveryStep, Recording
-from .shapes import same_tree, strong
+from .shapes import same_tree, strong, zeros
 from .site import Frame, Memory
 
 NEVER = 2**31 - 1
@@ -195,7 +195,7 @@ def _discover(model: Model, key: Key, state: State, plugs: tuple[Plug, ...], lis
 
     shapes = jax.eval_shape(once, state)
     _check_known(plugs, listed)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return zeros(shapes)
 
 
 @eqx.filter_jit
@@ -296,6 +296,12 @@ def _scanned(one: Callable[..., Any], start: Any, times: Array, recompute: Recom
         return carry, kept
     carry, last = stretch(carry, rest)
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), kept, last)
+
+
+def first_fault(early: Mapping[str, Array], late: Mapping[str, Array]) -> Int[Array, ""]:
+    """The step of a run's first fault, `NEVER` for none, of the flags of `initial` and the steps of `advance`."""
+    at = [jnp.where(wrong, 0, NEVER) for wrong in early.values()] + list(late.values())
+    return jnp.stack(at).min() if at else jnp.int32(NEVER)
 
 
 def start_recording(model: Model, here: Snapshot, record: Recording) -> Any:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from ..core.draw import Draw
+from ..core.shapes import zeros
 from .pairs import Extent, Kernel, Near, close, columns, masked, of_pair
 from .topology import Neighbour, per_agent, sampled
 
@@ -74,7 +75,7 @@ class AllPairs(Near):
         blocks = -(-self.size // AT_ONCE)
         others = *jax.tree.map(lambda x: _filled(x, blocks * AT_ONCE), everyone[:2]), jnp.arange(blocks * AT_ONCE)
         shapes = jax.eval_shape(lambda: jax.vmap(each)(mine, mine))
-        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        empty = zeros(shapes)
         return jax.lax.fori_loop(0, blocks, add, empty)
 
     def _matrix(self) -> Float[Array, "agents agents"]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from ..core.draw import Draw
+from ..core.shapes import zeros
 from .blocks import linear
 from .lots import by_cell
 from .pairs import Extent, Kernel, Near, close, columns, masked, of_pair
@@ -102,7 +103,7 @@ class CellLists(Near):
             return jax.tree.map(lambda so_far, value: so_far + masked(near, value), state, found)
 
         shapes = jax.eval_shape(each, agent)[1]
-        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        empty = zeros(shapes)
         return jax.tree.map(lambda total: self.trust * self._by_agent(total), self._visited(add, empty))
 
     def _sum(self, values: Float[Array, "agents *features"]) -> Float[Array, "agents *features"]:

@@ -106,11 +106,6 @@ def _updated(shared: tuple[Algorithm, Watched, Any], one: Any) -> tuple[Any, New
     return jax.lax.scan(step, learned, (jnp.arange(progress.size), progress))
 
 
-def _begun(shared: tuple[Algorithm, Watched], key: Key) -> Any:
-    algorithm, watched = shared
-    return algorithm.begin(watched, key)
-
-
 class Progress(eqx.Module):
     """Where a training stands: what each seed has learned, seeds on the leading axis; the `curve` of mean returns, site
     to (seeds, updates).

@@ -1,11 +1,11 @@
 """The verb `audit_policy`: what must be asked of learned policies before anyone reads economics off them."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from rich.progress import Progress
@@ -19,17 +19,19 @@ from ..core.progress import display
 from . import findings
 from .actions import probes
 from .algorithm import Algorithm
-from .deviations import Deviation, cross_play, deviators, fixed_deviation, said, stacked, trained_deviation
-from .game import Game, Policies, Watched, watched
+from .deviations import Deviation, Play, cross_play, deviators, fixed_deviation, said, trained_deviation
+from .game import Game, Policies, watched
 from .policies import FixedPolicy, RandomPolicy
-from .rollout import Score, score
-from .statistics import bootstrap, interquartile_mean
+from .rollout import score
+from .statistics import Middle, middle_of
 
 OBJECTIONS = (
     *(Code.DEVIATION_PAYS, Code.PAIR_SPECIFIC, Code.LEANS_ON_LIMIT, Code.BREAKS_LEDGER),
     *(Code.PROXY, Code.ARTEFACT, Code.NO_BETTER),
 )
 """Classes that speak against reading the policies."""
+
+Baselines: TypeAlias = tuple[tuple[str, float, float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class PolicyAudit(Result):
     """
 
     verdicts: dict[str, Verdict]
-    baselines: dict[str, tuple[tuple[str, float, float, float, float], ...]]
+    baselines: dict[str, Baselines]
     deviations: tuple[Deviation, ...]
     from_rule: tuple[Deviation, ...]
     matrices: dict[str, np.ndarray]
@@ -161,39 +163,72 @@ def audit_policy(
     keys, generator = jr.split(run_key, runs), host_generator(boot_key)
     with display(progress) as shown:
         ticker = Ticker(shown, "audit of the policies", len(game.learners) + 1)
-        learned, rule = score(made, stacked(sets), keys, sets=len(sets)), score(made, {}, keys)
+        pair = Play(made, sets, keys), Play(made, ({},), keys)
+        learned, rule = (play.scores for play in pair)
         ticker.advance(1)
-        verdicts: dict[str, Verdict] = {}
-        baselines, deviations, from_rule, matrices = {}, [], [], {}
+        at: dict[str, AtSite] = {}
         for number, path in enumerate(game.learners):
-            rows, scale = _compared(made, path, learned, rule, keys, points, generator)
-            baselines[path] = rows
-            leaving = [fixed_deviation(game, ({},), path, agent, keys, points) for agent in deviators(game, path)]
-            from_rule += leaving
-            verdicts[path] = findings.against_rule(path, learned, rule, leaving, scale, generator)
-            for agent in deviators(game, path):
-                tried = [fixed_deviation(game, sets, path, agent, keys, points)]
-                if deviator is not None:
-                    trained = jr.fold_in(train_key, number)
-                    tried.append(trained_deviation(game, sets, path, agent, keys, deviator, trained, budget))
-                deviations += tried
-                subject = f"deviation at {path} by agent {agent}"
-                verdicts[subject] = findings.deviation(subject, tried, scale)
-            if len(sets) > 1 and made.agents[path] > 1:
-                matrices[path] = cross_play(game, sets, path, deviators(game, path)[0], keys)
-                verdicts[f"cross-play at {path}"] = findings.with_others(path, matrices[path], scale)
+            training = None if deviator is None else (deviator, jr.fold_in(train_key, number), budget)
+            at[path] = _at_site(pair, path, points, training, generator)
             ticker.advance(1)
-        for name in game.limits:
-            verdicts[f"limit '{name}'"] = findings.limit(name, learned, rule)
-        for name in game.conserved:
-            verdicts[f"ledger '{name}'"] = findings.ledger(name, learned, rule)
-        verdicts |= findings.proxy(made, learned, rule, generator)
+        verdicts = [verdict for site in at.values() for verdict in site.verdicts]
+        verdicts += [findings.limit(name, learned, rule) for name in game.limits]
+        verdicts += [findings.ledger(name, learned, rule) for name in game.conserved]
+        if game.welfare is not None:
+            change = middle_of(learned.welfare() - rule.welfare(), generator)
+            verdicts += findings.proxy(change, {path: site.gain for path, site in at.items()})
         for name, variant in closed.items():
-            there = score(variant, stacked(sets), keys, sets=len(sets)), score(variant, {}, keys)
-            for path in game.learners:
-                subject = f"{path}, {name}"
-                verdicts[subject] = findings.remains(subject, path, (learned, rule), there, generator)
-    return PolicyAudit(verdicts, baselines, tuple(deviations), tuple(from_rule), matrices, sets=len(sets), runs=runs)
+            there = score(variant, pair[0].together, keys, sets=len(sets)), score(variant, {}, keys)
+            for path, site in at.items():
+                left = middle_of(findings.gains(variant, *there, path), generator)
+                verdicts.append(findings.remains(f"{path}, {name}", site.gain, left))
+    return PolicyAudit(
+        verdicts={verdict.subject: verdict for verdict in verdicts},
+        baselines={path: site.baselines for path, site in at.items()},
+        deviations=tuple(deviation for site in at.values() for deviation in site.deviations),
+        from_rule=tuple(deviation for site in at.values() for deviation in site.from_rule),
+        matrices={path: site.matrix for path, site in at.items() if site.matrix is not None},
+        sets=len(sets),
+        runs=runs,
+    )
+
+
+@dataclass(frozen=True)
+class AtSite:
+    """What is asked at one site. `gain`: over the rule; the rest as in `PolicyAudit`."""
+
+    gain: Middle
+    baselines: Baselines
+    deviations: list[Deviation]
+    from_rule: list[Deviation]
+    matrix: np.ndarray | None
+    verdicts: list[Verdict]
+
+
+def _at_site(
+    pair: tuple[Play, Play],
+    path: str,
+    points: int,
+    training: tuple[Algorithm, Key, int] | None,
+    generator: np.random.Generator,
+) -> AtSite:
+    """`pair`: the policies and the rule at play; `training`: of a deviator, with its key and budget."""
+    play, by_rule = pair
+    baselines, scale = _compared(pair, path, points, generator)
+    gain = middle_of(findings.gains(play.made, play.scores, by_rule.scores, path), generator)
+    who = deviators(play.made, path)
+    from_rule = [fixed_deviation(by_rule, path, agent, points) for agent in who]
+    tried = [[fixed_deviation(play, path, agent, points)] for agent in who]
+    if training is not None:
+        for of_agent, agent in zip(tried, who, strict=True):
+            of_agent.append(trained_deviation(play, path, agent, *training))
+    verdicts = [findings.against_rule(path, gain, from_rule, scale)]
+    verdicts += [findings.deviation(of_agent, scale) for of_agent in tried]
+    matrix = None
+    if len(play.policies) > 1 and play.made.agents[path] > 1:
+        matrix = cross_play(play, path, who[0])
+        verdicts.append(findings.with_others(path, matrix, scale))
+    return AtSite(gain, baselines, [one for of_agent in tried for one in of_agent], from_rule, matrix, verdicts)
 
 
 def _check(game: Game, sets: tuple[Policies, ...], runs: int, deviator: Algorithm | None, budget: int) -> None:
@@ -213,32 +248,26 @@ def _check(game: Game, sets: tuple[Policies, ...], runs: int, deviator: Algorith
 
 
 def _compared(
-    made: Watched, path: str, learned: Score, rule: Score, keys: Key, points: int, generator: np.random.Generator
-) -> tuple[tuple[tuple[str, float, float, float, float], ...], float]:
+    pair: tuple[Play, Play], path: str, points: int, generator: np.random.Generator
+) -> tuple[Baselines, float]:
     """Rows of returns and welfare of all baselines at a site; and the scale of returns there: how far apart chance, the
     rule, the learned and the best fixed action are.
     """
-    actions = made.game.learners[path].actions
-    typed = made.game.learners[path].types is not None
-    chance = _for_all(RandomPolicy(actions), made.game.learners[path].groups) if typed else RandomPolicy(actions)
-    tried = probes(actions, points)
+    made, keys = pair[0].made, pair[0].keys
+    learner = made.game.learners[path]
+    tried = probes(learner.actions, points)
     count = jax.tree.leaves(tried)[0].shape[0]
-    if typed:
-        groups = made.game.learners[path].groups
-        tried = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], groups, axis=1), tried)
-    fixed = score(made, {path: FixedPolicy(tried)}, keys, sets=count)
+    fixed = score(made, {path: jax.vmap(learner.alike)(FixedPolicy(tried))}, keys, sets=count)
     best = int(findings.learners_mean(made, fixed, path).mean(1).argmax())
-    scores = {"learned": learned, "the rule": rule, "chance": score(made, {path: chance}, keys)}
-    action = said(jax.tree.map(lambda leaf: np.ravel(leaf[best])[:1] if typed else leaf[best], tried))
-    scores[f"all always {action}"] = Score({name: leaf[best : best + 1] for name, leaf in fixed.numbers.items()})
+    scores = {
+        "learned": pair[0].scores,
+        "the rule": pair[1].scores,
+        "chance": score(made, {path: learner.alike(RandomPolicy(learner.actions))}, keys),
+        f"all always {said(jax.tree.map(operator.itemgetter(best), tried))}": fixed.of(best),
+    }
     rows = []
     for who, each in scores.items():
-        returns = findings.learners_mean(made, each, path)
-        low, high = bootstrap(returns, interquartile_mean, generator)
-        rows.append((who, interquartile_mean(returns), low, high, float(each.welfare().mean())))
+        returns = middle_of(findings.learners_mean(made, each, path), generator)
+        rows.append((who, *returns, float(each.welfare().mean())))
     middle = np.array([row[1] for row in rows])
     return tuple(rows), max(float(np.ptp(middle)), 1e-12)
-
-
-def _for_all(policy: Any, groups: int) -> Any:
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (groups, *jnp.shape(leaf))), policy)

@@ -4,18 +4,22 @@ import operator
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 
 from .._types import Key
+from ..core.plug import Plug
 from .actions import probes
-from .algorithm import Algorithm
-from .game import Game, Policies, watched
-from .learn import learn
+from .algorithm import Algorithm, Lesson
+from .game import Policies, Watched
+from .learn import train
 from .policies import FixedPolicy
-from .rollout import score
+from .rollout import Score, score
+
+_SMALL = 0.02
+"""Gains below this part of the scale of returns are not worth a deviation."""
 
 
 @dataclass(frozen=True)
@@ -44,40 +48,56 @@ class Deviation:
         between = gains.mean(1).var(ddof=1) / gains.shape[0] if gains.shape[0] > 1 else 0.0
         return float(np.sqrt(max(within, between)))
 
+    def pays(self, scale: float) -> bool:
+        """Whether the gain is more than noise, and more than a fiftieth of the scale of returns."""
+        return self.gain > max(2 * self.error, _SMALL * scale)
 
-def stacked(sets: tuple[Any, ...]) -> Any:
+
+class Play:
+    """Sets of policies, one a training, in the runs of some keys: how the game goes as long as nobody deviates."""
+
+    def __init__(self, made: Watched, policies: tuple[Policies, ...], keys: Key):
+        self.made, self.policies, self.keys = made, policies, keys
+        self.together: Policies = _stacked(policies)
+        self.others: tuple[Plug, ...] = _stacked(tuple(made.game.with_policies(one) for one in policies))
+        self.scores: Score = score(made, self.together, keys, sets=len(policies))
+
+    def own(self, path: str, agent: int) -> np.ndarray:
+        """(sets, runs): one agent's returns."""
+        return self.scores.returns(path)[:, :, agent]
+
+
+def _stacked(sets: tuple[Any, ...]) -> Any:
     """Trees of one structure as one, sets on the leading axis of the arrays."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *sets)
 
 
 def _repeated(tree: Any, times: int) -> Any:
-    return jax.tree.map(lambda leaf: jnp.repeat(leaf, times, axis=0) if eqx.is_array(leaf) else leaf, tree)
+    """Each set so many times, one after the other."""
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf, times, axis=0), tree)
 
 
-def _own(game: Game, policies: tuple[Policies, ...], path: str, agent: int, keys: Key) -> np.ndarray:
-    return score(watched(game), stacked(policies), keys, sets=len(policies)).returns(path)[:, :, agent]
+def _tiled(tree: Any, times: int) -> Any:
+    """All sets so many times, one round after the other."""
+    return jax.tree.map(lambda leaf: jnp.tile(leaf, (times, *(1 for _ in leaf.shape[1:]))), tree)
 
 
-def fixed_deviation(
-    game: Game, policies: tuple[Policies, ...], path: str, agent: int, keys: Key, points: int
-) -> Deviation:
+def fixed_deviation(play: Play, path: str, agent: int, points: int) -> Deviation:
     """The best fixed action of one agent among the others' policies, set by set: chosen by the first half of the keys,
     scored by the second, so that choosing the luckiest of many gains nothing.
     """
-    alone = watched(game.deviating(path, agent))
-    actions = probes(game.learners[path].actions, points)
-    count, sets = jax.tree.leaves(actions)[0].shape[0], len(policies)
-    tried = jax.tree.map(lambda leaf: jnp.tile(leaf, (sets, *(1 for _ in leaf.shape[1:]))), actions)
-    others = _repeated(stacked(tuple(game.with_policies(one) for one in policies)), count)
-    out = score(alone, {path: FixedPolicy(tried)}, keys, frozen=others, sets=sets * count).returns(path)[:, :, agent]
+    alone, sets = play.made.deviating(path, agent), len(play.policies)
+    actions = probes(play.made.game.learners[path].actions, points)
+    count = jax.tree.leaves(actions)[0].shape[0]
+    tried, others = FixedPolicy(_tiled(actions, sets)), _repeated(play.others, count)
+    out = score(alone, {path: tried}, play.keys, frozen=others, sets=sets * count).returns(path)[:, :, agent]
     out = out.reshape(sets, count, -1)
     half = out.shape[2] // 2
     chosen = out[:, :, :half].mean(2).argmax(1)
     best = out[np.arange(sets), chosen][:, half:]
-    own = _own(game, policies, path, agent, keys)[:, half:]
     named = [said(jax.tree.map(operator.itemgetter(c), actions)) for c in sorted(set(chosen.tolist()))]
     how = f"always {named[0]}" if len(named) == 1 else f"a fixed action ({named[0]} to {named[-1]})"
-    return Deviation(path, agent, how, own, best)
+    return Deviation(path, agent, how, play.own(path, agent)[:, half:], best)
 
 
 def said(action: Any) -> str:
@@ -87,48 +107,32 @@ def said(action: Any) -> str:
     return " ".join(f"{value:.3g}" for value in np.ravel(action))
 
 
-def trained_deviation(
-    game: Game,
-    policies: tuple[Policies, ...],
-    path: str,
-    agent: int,
-    keys: Key,
-    algorithm: Algorithm,
-    key: Key,
-    budget: int,
-) -> Deviation:
+def trained_deviation(play: Play, path: str, agent: int, algorithm: Algorithm, key: Key, budget: int) -> Deviation:
     """The gain of one agent who learns, from the start, among the others' policies: a best response as far as the
     algorithm finds it. A gain is proof that there is one; none is not proof that there is none.
     """
-    alone = game.deviating(path, agent)
-    others = stacked(tuple(game.with_policies(one) for one in policies))
-    found = learn(alone, algorithm, key, budget=budget, seeds=len(policies), runs=2, frozen=others, progress=False)
-    out = score(watched(alone), stacked(found.policies), keys, frozen=others, sets=len(policies))
-    own = _own(game, policies, path, agent, keys)
-    return Deviation(path, agent, "a policy trained against the others", own, out.returns(path)[:, :, agent])
+    alone, sets = play.made.deviating(path, agent), len(play.policies)
+    training, _ = jr.split(key)  # the same training as `learn` makes of this key
+    found = train(Lesson(alone, sets, play.others), algorithm, training, budget)
+    best = score(alone, found.policies, play.keys, frozen=play.others, sets=sets).returns(path)[:, :, agent]
+    return Deviation(path, agent, "a policy trained against the others", play.own(path, agent), best)
 
 
-def cross_play(game: Game, policies: tuple[Policies, ...], path: str, agent: int, keys: Key) -> np.ndarray:
+def cross_play(play: Play, path: str, agent: int) -> np.ndarray:
     """(sets, sets): the mean return of one agent with the policy of training `row` among the others of `column`."""
-    sets = len(policies)
-    learner = game.learners[path]
-    mine = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(one[path] for one in policies))
-    if learner.types is not None:
-        group = int(np.asarray(learner.types)[agent])
-        mine = jax.tree.map(lambda leaf: leaf[:, group], mine)
-    alone = watched(game.deviating(path, agent))
-    others = stacked(tuple(game.with_policies(one) for one in policies))
-    others = jax.tree.map(lambda leaf: jnp.tile(leaf, (sets, *(1 for _ in leaf.shape[1:]))), others)
-    out = score(alone, {path: _repeated(mine, sets)}, keys, frozen=others, sets=sets * sets)
+    sets, types = len(play.policies), play.made.game.learners[path].types
+    mine = play.together[path]
+    if types is not None:
+        mine = jax.tree.map(lambda leaf: leaf[:, types[agent]], mine)
+    others = _tiled(play.others, sets)
+    out = score(play.made.deviating(path, agent), {path: _repeated(mine, sets)}, play.keys, frozen=others, sets=sets**2)
     return out.returns(path)[:, :, agent].reshape(sets, sets, -1).mean(2)
 
 
-def deviators(game: Game, path: str) -> tuple[int, ...]:
+def deviators(made: Watched, path: str) -> tuple[int, ...]:
     """The first learner of each type."""
-    learner = game.learners[path]
-    agents = watched(game).agents[path]
+    learner, agents = made.game.learners[path], made.agents[path]
     types = np.zeros(agents, int) if learner.types is None else np.asarray(learner.types)
     learns = np.ones(agents, bool) if learner.who is None else np.asarray(learner.who) > 0
-    return tuple(
-        int(np.flatnonzero((types == t) & learns)[0]) for t in range(learner.groups) if ((types == t) & learns).any()
-    )
+    of_types = [np.flatnonzero((types == t) & learns) for t in range(learner.groups)]
+    return tuple(int(found[0]) for found in of_types if found.size)

@@ -1,6 +1,6 @@
 """A sentence a finding: what an audit makes of scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,10 +8,8 @@ from .._results import Code, Verdict
 from .deviations import Deviation
 from .game import Watched
 from .rollout import Score
-from .statistics import bootstrap, interquartile_mean
+from .statistics import Middle
 
-_SMALL = 0.02
-"""Gains below this part of the scale of returns are not worth a deviation."""
 _SPECIFIC = 0.1
 _OFTEN = 0.05
 _ROUNDING = 1e-4
@@ -25,45 +23,37 @@ def learners_mean(made: Watched, scores: Score, path: str) -> np.ndarray:
     return returns.mean(2) if who is None else returns[:, :, np.asarray(who) > 0].mean(2)
 
 
-def _gains(learned: Score, rule: Score, path: str) -> np.ndarray:
-    """(sets, runs): the mean gain of the agents at a site over the rule, in runs with the same numbers."""
-    return (learned.returns(path) - rule.returns(path)).mean(2)
+def gains(made: Watched, learned: Score, rule: Score, path: str) -> np.ndarray:
+    """(sets, runs): what those who learn at a site gain over the rule, in runs with the same numbers."""
+    return learners_mean(made, learned, path) - learners_mean(made, rule, path)
 
 
-def against_rule(
-    path: str,
-    learned: Score,
-    rule: Score,
-    from_rule: Sequence[Deviation],
-    scale: float,
-    generator: np.random.Generator,
-) -> Verdict:
+def against_rule(path: str, gain: Middle, from_rule: Sequence[Deviation], scale: float) -> Verdict:
     """Whether the policies earn more than the rule; and where they earn less, whether the rule would last."""
-    gains = _gains(learned, rule, path)
-    middle, (low, high) = interquartile_mean(gains), bootstrap(gains, interquartile_mean, generator)
-    numbers = {"gain": middle, "low": low, "high": high, "share_of_scale": middle / scale}
-    interval = f"{middle:+.3g} (95 %: {low:+.3g} to {high:+.3g})"
-    if low > 0:
+    numbers = {"gain": gain.middle, "low": gain.low, "high": gain.high, "share_of_scale": gain.middle / scale}
+    interval = f"{gain.middle:+.3g} (95 %: {gain.low:+.3g} to {gain.high:+.3g})"
+    if gain.low > 0:
         return Verdict(path, Code.BETTER, f"{path}: the policies earn {interval} more than the rule in a run.", numbers)
-    if high < 0:
-        sentence = f"{path}: the policies earn less than the rule: {interval} in a run."
-        leaving = max(from_rule, key=lambda d: d.gain)
-        if leaving.gain > 2 * leaving.error and leaving.gain > _SMALL * scale:
-            sentence += (
-                f" But where all keep to the rule, one agent gains {leaving.gain:.3g} (error {leaving.error:.2g}) by "
-                f"leaving it for {leaving.how}."
-            )
-            return Verdict(path, Code.DILEMMA, sentence, numbers)
+    if gain.high >= 0:
+        sentence = f"{path}: the policies cannot be told from the rule by what they earn: {interval} in a run."
         return Verdict(path, Code.NO_BETTER, sentence, numbers)
-    sentence = f"{path}: the policies cannot be told from the rule by what they earn: {interval} in a run."
-    return Verdict(path, Code.NO_BETTER, sentence, numbers)
+    sentence = f"{path}: the policies earn less than the rule: {interval} in a run."
+    leaving = max(from_rule, key=lambda d: d.gain)
+    if not leaving.pays(scale):
+        return Verdict(path, Code.NO_BETTER, sentence, numbers)
+    sentence += (
+        f" But where all keep to the rule, one agent gains {leaving.gain:.3g} (error {leaving.error:.2g}) by leaving "
+        f"it for {leaving.how}."
+    )
+    return Verdict(path, Code.DILEMMA, sentence, numbers)
 
 
-def deviation(subject: str, tried: Sequence[Deviation], scale: float) -> Verdict:
+def deviation(tried: Sequence[Deviation], scale: float) -> Verdict:
     """Whether one agent gains by leaving the others, by the best of what was tried."""
     best = max(tried, key=lambda d: d.gain)
+    subject = f"deviation at {best.path} by agent {best.agent}"
     numbers = {"gain": best.gain, "error": best.error, "share_of_scale": best.gain / scale}
-    if best.gain > 2 * best.error and best.gain > _SMALL * scale:
+    if best.pays(scale):
         sentence = (
             f"Agent {best.agent} gains {best.gain:.3g} (error {best.error:.2g}) at {best.path} by leaving the others' "
             f"way for {best.how}: this is no equilibrium."
@@ -106,9 +96,9 @@ def limit(name: str, learned: Score, rule: Score) -> Verdict:
     share, usual = float(each.mean()), float(theirs.mean())
     more = (ours - theirs).mean(1)
     error = float(more.std(ddof=1) / np.sqrt(more.size)) if more.size > 1 else 0.0
-    numbers = {"share": share, "rule": usual, "sets": float((each > usual + _OFTEN).sum())}
-    said = f"'{name}' decides in {100 * share:.3g} % of agent-steps, {100 * usual:.3g} % under the rule"
     bad = int((each > usual + _OFTEN).sum())
+    numbers = {"share": share, "rule": usual, "sets": float(bad)}
+    said = f"'{name}' decides in {100 * share:.3g} % of agent-steps, {100 * usual:.3g} % under the rule"
     if bad and (share - usual > 2 * error or bad == each.size):
         where = "every training" if bad == each.size else f"{bad} of {each.size} trainings"
         return Verdict(f"limit '{name}'", Code.LEANS_ON_LIMIT, f"The limit {said}; more often in {where}.", numbers)
@@ -127,38 +117,31 @@ def ledger(name: str, learned: Score, rule: Score) -> Verdict:
     return Verdict(f"ledger '{name}'", Code.LEDGER_HOLDS, sentence, numbers)
 
 
-def proxy(made: Watched, learned: Score, rule: Score, generator: np.random.Generator) -> dict[str, Verdict]:
-    """Whether pay rises at some site while declared welfare falls; nothing where no welfare is declared."""
-    if made.game.welfare is None:
-        return {}
-    change = learned.welfare() - rule.welfare()
-    middle, (low, high) = interquartile_mean(change), bootstrap(change, interquartile_mean, generator)
-    found = {}
-    for path in made.game.learners:
-        gains = _gains(learned, rule, path)
-        gain, (least, _) = interquartile_mean(gains), bootstrap(gains, interquartile_mean, generator)
-        if least > 0 and high < 0:
-            sentence = (
-                f"{path}: pay is up by {gain:.3g} a run and declared welfare down by {-middle:.3g} a step (95 %: "
-                f"{-high:.3g} to {-low:.3g}), against the rule."
-            )
-            numbers = {"gain": gain, "welfare": middle, "low": low, "high": high}
-            found[f"welfare and {path}"] = Verdict(f"welfare and {path}", Code.PROXY, sentence, numbers)
-    return found
+def proxy(change: Middle, gained: Mapping[str, Middle]) -> list[Verdict]:
+    """Where pay rises and declared welfare falls. `change`: of welfare a step; `gained`: site to the gain in pay."""
+    return [
+        Verdict(
+            f"welfare and {path}",
+            Code.PROXY,
+            f"{path}: pay is up by {gain.middle:.3g} a run and declared welfare down by {-change.middle:.3g} a step "
+            f"(95 %: {-change.high:.3g} to {-change.low:.3g}), against the rule.",
+            {"gain": gain.middle, "welfare": change.middle, "low": change.low, "high": change.high},
+        )
+        for path, gain in gained.items()
+        if gain.low > 0 > change.high
+    ]
 
 
-def remains(
-    subject: str, path: str, here: tuple[Score, Score], there: tuple[Score, Score], generator: np.random.Generator
-) -> Verdict:
-    """What is left of the gain over the rule where a loophole is closed."""
-    gains, left = _gains(*here, path), _gains(*there, path)
-    gain, (low, _) = interquartile_mean(gains), bootstrap(gains, interquartile_mean, generator)
-    rest, (least, most) = interquartile_mean(left), bootstrap(left, interquartile_mean, generator)
-    numbers = {"gain": gain, "remains": rest, "low": least, "high": most}
-    if low <= 0:
-        sentence = f"{subject}: there is no gain over the rule to be asked after ({gain:+.2g}; here {rest:+.2g})."
+def remains(subject: str, gain: Middle, left: Middle) -> Verdict:
+    """What is `left` of the gain over the rule where a loophole is closed."""
+    numbers = {"gain": gain.middle, "remains": left.middle, "low": left.low, "high": left.high}
+    if gain.low <= 0:
+        both = f"{gain.middle:+.2g}; here {left.middle:+.2g}"
+        sentence = f"{subject}: there is no gain over the rule to be asked after ({both})."
         return Verdict(subject, Code.UNJUDGED, sentence, numbers)
-    share = f"{100 * rest / gain:.3g} % ({rest:+.3g} of {gain:+.3g}; 95 %: {least:+.3g} to {most:+.3g})"
-    if most < _HALF * gain:
-        return Verdict(subject, Code.ARTEFACT, f"{subject}: of the gain over the rule remains {share}.", numbers)
-    return Verdict(subject, Code.GAIN_REMAINS, f"{subject}: of the gain over the rule remains {share}.", numbers)
+    share = (
+        f"{100 * left.middle / gain.middle:.3g} % ({left.middle:+.3g} of {gain.middle:+.3g}; 95 %: {left.low:+.3g} to "
+        f"{left.high:+.3g})"
+    )
+    code = Code.ARTEFACT if left.high < _HALF * gain.middle else Code.GAIN_REMAINS
+    return Verdict(subject, code, f"{subject}: of the gain over the rule remains {share}.", numbers)

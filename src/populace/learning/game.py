@@ -20,6 +20,7 @@ from ..core.draw import Draw
 from ..core.model import Model
 from ..core.plug import Deciding, Plug, Record
 from ..core.policy import Policy
+from ..core.shapes import zeros
 from ..core.simulate import initial, next_state
 from ..core.site import Frame
 from .actions import Actions
@@ -77,6 +78,12 @@ class Learner(eqx.Module):
         if not 0 <= self.discount <= 1:
             raise MethodError(f"Learner(discount={self.discount}): a discount lies between 0 and 1")
 
+    def alike(self, policy: Any) -> Any:
+        """The same policy for every type, types on the leading axis; as it is where all share one."""
+        if self.types is None:
+            return policy
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (self.groups, *jnp.shape(leaf))), policy)
+
     def spread(self, policies: Any) -> Any:
         """Policies, one a type on the leading axis, as one an agent; a policy that all share as it is."""
         return policies if self.types is None else jax.tree.map(lambda leaf: leaf[self.types], policies)
@@ -92,7 +99,7 @@ class Game(eqx.Module):
       and the run is only a window on it.
     - `welfare`: from a `Step` to one number, what the modeller cares for; by default the sum of all rewards.
     - `limits`: name to a function from a `Step` to (agents,) or (), 1 where a cap, a ration, a rounding, an edge, a
-      birth or a death decided and not the agent. The audit counts them and what is earned while they bind.
+      birth or a death decided and not the agent. The audit counts them.
     - `conserved`: name to a function from a state to a number that no step may change.
     - `plugs`: what else stands around sites.
     """
@@ -127,19 +134,6 @@ class Game(eqx.Module):
         learner = self.learners[path]
         return Deciding(path, learner.spread(policy), learner.who, learner.types is not None)
 
-    def deviating(self, path: str, agent: int) -> "Game":
-        """The game in which one agent alone learns at one site. What else stands at sites is left to who plays it."""
-        learner, agents = self.learners[path], watched(self).agents[path]
-        alone = Learner(
-            learner.reward,
-            learner.actions,
-            learner.discount,
-            who=(jnp.arange(agents) == agent).astype(jnp.float32),
-            ends=learner.ends,
-            critic=learner.critic,
-        )
-        return Game(self.model, self.steps, {path: alone}, self.finite, self.welfare)
-
 
 class Watching(eqx.Module):
     """The state of a watched model: the step that led here, and site by site who was asked in it, (agents,)."""
@@ -151,15 +145,18 @@ class Watching(eqx.Module):
 class Watched(Model):
     """The game's model, whose state also holds the step that led to it, so that each step's pay can be observed.
 
-    Observations: `reward:<site>`, `asked:<site>` and `ends:<site>` (agents,), `critic:<site>` (agents, features),
-    `welfare` (), `limit:<name>` (agents,) or (), `residual:<name>` (): the change of what is conserved, over its size.
-    Who is masked is paid nothing, unless the learner says when lives end.
+    `blank`: site path to actions of nobody yet; `views`: to what one agent sees, as zeros; `extra`: to how many numbers
+    its critic sees beside that.
+
+    Observations: `reward:<site>` and `ends:<site>` (agents,), `critic:<site>` (agents, features), `welfare` (),
+    `limit:<name>` (agents,) or (), `residual:<name>` (): the change of what is conserved, over its size. Who is masked
+    is paid nothing, unless the learner says when lives end.
     """
 
     game: Game
     blank: dict[str, Any]
     views: dict[str, Any]
-    like: State
+    extra: dict[str, int]
 
     def init(self, draw: Draw) -> Watching:
         state = self.game.model.init(draw)
@@ -182,9 +179,10 @@ class Watched(Model):
                 reward = jnp.where(asked > 0, reward, 0.0)
             else:
                 seen[f"ends:{path}"] = _per_agent(learner.ends(step), path, "ends", asked)
-            seen[f"reward:{path}"], seen[f"asked:{path}"] = reward, asked
+            seen[f"reward:{path}"] = reward
             if learner.critic is not None:
-                seen[f"critic:{path}"] = self._for_critic(path, step.before)
+                features = _floats(learner.critic(step.before))
+                seen[f"critic:{path}"] = jnp.broadcast_to(features, (*asked.shape, features.shape[-1]))
             total = total + reward.sum()
         seen["welfare"] = total if game.welfare is None else _floats(game.welfare(step))
         for name, limit in game.limits.items():
@@ -199,18 +197,16 @@ class Watched(Model):
         """Site path to the number of agents that it asks."""
         return {path: jax.tree.leaves(value)[0].shape[0] for path, value in self.blank.items()}
 
-    @property
-    def extra(self) -> dict[str, int]:
-        """Site path to how many numbers its critic sees beside the view."""
-        seen = jax.eval_shape(lambda: {p: self._for_critic(p, self.like) for p in self.game.learners})
-        return {path: leaf.shape[-1] for path, leaf in seen.items()}
-
-    def _for_critic(self, path: str, state: State) -> Float[Array, "agents features"]:
-        agents, critic = self.agents[path], self.game.learners[path].critic
-        if critic is None:
-            return jnp.zeros((agents, 0))
-        features = _floats(critic(state))
-        return jnp.broadcast_to(features, (agents, features.shape[-1]))
+    def deviating(self, path: str, agent: int) -> "Watched":
+        """The game in which one agent alone learns at one site. What else stands at sites is left to who plays it."""
+        game, learner = self.game, self.game.learners[path]
+        who = (jnp.arange(self.agents[path]) == agent).astype(jnp.float32)
+        alone = Learner(
+            learner.reward, learner.actions, learner.discount, who=who, ends=learner.ends, critic=learner.critic
+        )
+        only = {path: alone}
+        narrowed = [{path: by_site[path]} for by_site in (self.blank, self.views, self.extra)]
+        return Watched(Game(game.model, game.steps, only, game.finite, game.welfare), *narrowed)
 
     def plugs(self, policies: Policies, frozen: tuple[Plug, ...] = ()) -> tuple[Plug, ...]:
         """The plugs of a watched run; the outermost sees what was done in the end. `frozen`: what decides for those who
@@ -235,23 +231,21 @@ def watched(game: Game) -> Watched:
 
     **Raises:** `UnknownSiteError`, `MethodError` before any run.
     """
-    values, views, state = _decisions(game)
+    values, views = _decisions(game)
     for path, learner in game.learners.items():
         _check(path, learner, values[path], views[path])
-    made = Watched(game, _zeros(values), {path: _zeros(_of_one(view)) for path, view in views.items()}, _zeros(state))
-    _check_seen(made)
-    return made
+    seen_by_one = {path: zeros(_of_one(view)) for path, view in views.items()}
+    bare = Watched(game, zeros(values), seen_by_one, dict.fromkeys(game.learners, 0))
+    seen = _checked(bare)
+    extra = {path: seen[f"critic:{path}"].shape[-1] if f"critic:{path}" in seen else 0 for path in game.learners}
+    return eqx.tree_at(lambda w: w.extra, bare, extra)
 
 
-def _zeros(shapes: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-
-def _decisions(game: Game) -> tuple[dict[str, Any], dict[str, Any], State]:
-    """What is decided at the learners' sites, and seen there, and the model's state, as shapes."""
+def _decisions(game: Game) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is decided at the learners' sites, and seen there, as shapes."""
     plugs = (Record(), *game.plugs)
 
-    def once(key: Key) -> tuple[dict[str, Any], dict[str, Any], State]:
+    def once(key: Key) -> tuple[dict[str, Any], dict[str, Any]]:
         here, _ = initial(game.model, key, game.plugs)
         frame = Frame(memory=here.memory)
         next_state(game.model, key, jnp.int32(1), here.state, plugs, frame)
@@ -266,7 +260,7 @@ def _decisions(game: Game) -> tuple[dict[str, Any], dict[str, Any], State]:
                 )
         notes = {path: frame.tape[path] for path in game.learners}
         values, views = ({path: note[part] for path, note in notes.items()} for part in ("value", "view"))
-        return values, views, here.state
+        return values, views
 
     return jax.eval_shape(once, jr.key(0))
 
@@ -302,8 +296,8 @@ def _said(tree: Any) -> str:
     return ", ".join(f"{dtype}{list(shape)}" for shape, dtype in _kinds(tree))
 
 
-def _check_seen(made: Watched) -> None:
-    """What is declared has the shapes that it should."""
+def _checked(made: Watched) -> dict[str, Any]:
+    """What is observed of a step, as shapes, which are those that they should be."""
 
     def once(key: Key) -> dict[str, Array]:
         here, _ = initial(made, key, made.plugs({}))
@@ -313,3 +307,4 @@ def _check_seen(made: Watched) -> None:
     for name in ("welfare", *(f"residual:{name}" for name in made.game.conserved)):
         if seen[name].shape != ():
             raise MethodError(f"Game: {name.replace(':', ' ')} has shape {seen[name].shape}; it is one number a step")
+    return seen

@@ -1,5 +1,6 @@
 """The verb `learn`: a game and an algorithm in, policies with their record out."""
 
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,31 +123,52 @@ def learn(
         raise MethodError(f"learn(seeds={seeds}, runs={runs}): one seed and two runs are the least")
     made = watched(game)
     training, scoring = jr.split(key)
-    lesson = Lesson(made, seeds, frozen)
     with display(progress) as shown:
-        ticker = Ticker(shown, f"{type(algorithm).__name__} in {type(game.model).__name__}", budget)
-        ended = rounds(
-            Training(algorithm),
-            lesson,
-            training,
-            budget=budget,
-            ticker=ticker,
-            folder=None if folder is None else Path(folder),
-            identity={"game": fingerprint(game), "seeds": seeds, "frozen": fingerprint(lesson.frozen)},
-        )
-    state = ended.estimate
-    together = jax.vmap(lambda learned: algorithm.policies(made, learned))(state.learned)
+        trained = train(Lesson(made, seeds, frozen), algorithm, training, budget, folder, shown)
     keys = jr.split(scoring, runs)
     return LearnedPolicies(
         game=game,
         algorithm=type(algorithm).__name__,
-        policies=tuple(jax.tree.map(lambda leaf: leaf[s], together) for s in range(seeds)),  # noqa: B023
-        curve=state.curve,
-        scores=score(made, together, keys, frozen=lesson.frozen, sets=seeds),
-        rule=score(made, {}, keys, frozen=jax.tree.map(lambda leaf: leaf[0], lesson.frozen)),
-        done=ended.done,
-        verdicts={path: rest_verdict(path, curve) for path, curve in state.curve.items()},
+        policies=tuple(jax.tree.map(operator.itemgetter(seed), trained.policies) for seed in range(seeds)),
+        curve=trained.curve,
+        scores=score(made, trained.policies, keys, frozen=frozen, sets=seeds),
+        rule=score(made, {}, keys, frozen=jax.tree.map(operator.itemgetter(0), frozen)),
+        done=trained.done,
+        verdicts={path: rest_verdict(path, curve) for path, curve in trained.curve.items()},
     )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The end of a training: `policies` with seeds on the leading axis, the `curve`, and why it ended."""
+
+    policies: Policies
+    curve: dict[str, np.ndarray]
+    done: Done
+
+
+def train(
+    lesson: Lesson,
+    algorithm: Algorithm,
+    key: Key,
+    budget: int,
+    folder: Path | str | None = None,
+    shown: Display | None = None,
+) -> Trained:
+    """Train, and no more: nothing is scored."""
+    game = lesson.watched.game
+    ended = rounds(
+        Training(algorithm),
+        lesson,
+        key,
+        budget=budget,
+        ticker=Ticker(shown, f"{type(algorithm).__name__} in {type(game.model).__name__}", budget),
+        folder=None if folder is None else Path(folder),
+        identity={"game": fingerprint(game), "seeds": lesson.seeds, "frozen": fingerprint(lesson.frozen)},
+    )
+    state = ended.estimate
+    policies = jax.vmap(lambda learned: algorithm.policies(lesson.watched, learned))(state.learned)
+    return Trained(policies, state.curve, ended.done)
 
 
 def rest_verdict(path: str, curve: np.ndarray) -> Verdict:

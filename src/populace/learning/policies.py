@@ -84,13 +84,9 @@ class NetworkPolicy(Policy):
 
 def first_policy(key: Key, view: Any, actions: Actions, hidden: tuple[int, ...]) -> NetworkPolicy:
     """A policy that has learned nothing: nearly the same law whatever it sees. `view`: one agent's, or its shapes."""
-    size = sum(_entries(leaf) for leaf in jax.tree.leaves(view))
+    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(view))
     weights = First((size, *hidden, actions.width), last=0.01)(key)
     return NetworkPolicy(weights, no_scale(size), actions)
-
-
-def _entries(leaf: Any) -> int:
-    return math.prod(leaf.shape)
 
 
 class FixedPolicy(Policy):

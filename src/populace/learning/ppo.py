@@ -7,6 +7,7 @@ surprising effectiveness of PPO in cooperative multi-agent games", NeurIPS. The 
 H. van Hasselt et al. (2016), "Learning values across many orders of magnitude", NeurIPS.
 """
 
+import operator
 from typing import Any
 
 import equinox as eqx
@@ -46,11 +47,7 @@ class Critic(eqx.Module):
 
     def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
         """The value, in the reward's units."""
-        return self.centre + self.spread * self.unit(self.weights, vector)
-
-    def unit(self, weights: Weights, vector: Float[Array, " d"]) -> Float[Array, ""]:
-        """The value in units of the spread."""
-        return perceptron(weights, self.scale(vector))[0]
+        return self.centre + self.spread * perceptron(self.weights, self.scale(vector))[0]
 
     def rescaled(self, targets: Array, mask: Array) -> "Critic":
         """With centre and spread moved towards those of the targets, and the last layer so that no value changes."""
@@ -190,10 +187,7 @@ class PPO(Algorithm):
         raw, view = note["info"]["raw"], note["view"]
         log_prob = _rows(_of_agents(learner, _log_prob, learner.spread(brain.policy)), 2)(view, raw)
         acted = note["acting"]
-        parts = {
-            **{"view": view, "vector": judged, "raw": raw},
-            **{"acted": acted, "lived": lived, "log_prob": log_prob},
-        }
+        parts = dict(view=view, vector=judged, raw=raw, acted=acted, lived=lived, log_prob=log_prob)
         rows = jax.tree.map(lambda leaf: _flat(leaf[:, :steps]), parts)
         batch = Batch(**rows, advantage=_flat(advantages), target=_flat(advantages + values[:, :steps]))
         weights = learner.discount ** jnp.arange(steps)
@@ -291,12 +285,9 @@ def _settled(brain: Brain) -> NetworkPolicy:
 
 def _at_scale(module: Any, vectors: Array, lived: Array, learner: Learner) -> Any:
     """A policy or critic that has seen these vectors too. All types share one scale."""
-    typed = learner.types is not None
-    scale = jax.tree.map(lambda leaf: leaf[0], module.scale) if typed else module.scale
+    scale = module.scale if learner.types is None else jax.tree.map(operator.itemgetter(0), module.scale)
     scale = scale.with_(vectors.reshape(-1, vectors.shape[-1]), lived.reshape(-1))
-    if typed:
-        scale = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (learner.groups, *leaf.shape)), scale)
-    return eqx.tree_at(lambda m: m.scale, module, scale)
+    return eqx.tree_at(lambda m: m.scale, module, learner.alike(scale))
 
 
 def _rescaled(critic: Critic, batch: Batch, learner: Learner) -> Critic:

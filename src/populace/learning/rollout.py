@@ -15,7 +15,7 @@ from ..core import executor
 from ..core.ensemble import OneRun, Outcome, one_run
 from ..core.plug import Plug
 from ..core.record import EveryStep, Recording, Reduced
-from ..core.simulate import NEVER, advance, initial
+from ..core.simulate import NEVER, advance, first_fault, initial
 from .game import Policies, Watched
 
 
@@ -34,9 +34,7 @@ def rollout(watched: Watched, policies: Policies, key: Key, steps: int, frozen: 
     plugs = watched.plugs(policies, frozen)
     here, early = initial(watched, key, plugs)
     _, _, rows, tape, late = advance(watched, key, here, plugs, None, EveryStep(), steps)
-    at = [jnp.where(wrong, 0, NEVER) for wrong in early.values()] + list(late.values())
-    fault = jnp.stack(at).min() if at else jnp.int32(NEVER)
-    return Rollout({path: tape[path] for path in policies}, rows, fault)
+    return Rollout({path: tape[path] for path in policies}, rows, first_fault(early, late))
 
 
 class _Start(eqx.Module):
@@ -90,6 +88,10 @@ class Score:
     """Tallies of many runs, host arrays with policy sets and runs on the leading axes: (sets, runs, ...)."""
 
     numbers: dict[str, np.ndarray]
+
+    def of(self, which: int) -> "Score":
+        """Of one set alone."""
+        return Score({name: leaf[which : which + 1] for name, leaf in self.numbers.items()})
 
     def returns(self, path: str) -> np.ndarray:
         """(sets, runs, agents): discounted sums of pay."""

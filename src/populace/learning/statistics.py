@@ -1,6 +1,7 @@
 """Statistics of few trainings: an interquartile mean, and a bootstrap over trainings and their runs."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,3 +31,16 @@ def bootstrap(
         drawn.append(statistic(values[rows[:, None], columns]))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
+
+
+class Middle(NamedTuple):
+    """An interquartile mean with its 95 % interval."""
+
+    middle: float
+    low: float
+    high: float
+
+
+def middle_of(values: np.ndarray, generator: np.random.Generator) -> Middle:
+    """Of values (trainings, runs)."""
+    return Middle(interquartile_mean(values), *bootstrap(values, interquartile_mean, generator))

@@ -37,8 +37,11 @@ LEAST = 1e-6
 """The catch below which utility falls no further: a reward is finite whatever anybody does."""
 
 
-def game(harvesters: int, first: float) -> Game:
-    """Utility log c of the own catch; the ration is declared as a limit. `first`: the share first policies ask for."""
+def game(harvesters: int, first: float | None = None, steps: int = STEPS) -> Game:
+    """Utility log c of the own catch; the ration is declared as a limit.
+
+    **Arguments:** `first`: the share of the stock that first policies ask for, a half if None.
+    """
     model = Fishery(harvesters)
 
     def utility(step: Step) -> Array:
@@ -48,7 +51,7 @@ def game(harvesters: int, first: float) -> Game:
         return step.actions["harvest"].sum() > model.most
 
     learner = Learner(utility, Continuous(0.0, 1.0, first=first), discount=DISCOUNT)
-    return Game(model, STEPS, {"harvest": learner}, limits={"ration": ration})
+    return Game(model, steps, {"harvest": learner}, limits={"ration": ration})
 
 
 @dataclass(frozen=True)
