@@ -67,8 +67,9 @@ class PolicyAudit(Result):
             "numbers for all who are compared.",
             "Nothing that was asked speaks against these policies. What was not declared was not asked."
             if self.sound
-            else f"{len(objections)} objection{'s' if len(objections) != 1 else ''}: do not read the policies before "
-            "they are answered.",
+            else "1 objection: do not read the policies before it is answered."
+            if len(objections) == 1
+            else f"{len(objections)} objections: do not read the policies before they are answered.",
         )
         ordered = sorted(self.verdicts.values(), key=lambda v: v.code not in OBJECTIONS)
         figures = tuple(self._figure(path) for path in self.baselines)
