@@ -56,6 +56,8 @@ class Code(enum.Enum):
     DILEMMA = "worse than the rule, and none would keep to it"
     DEVIATION_PAYS = "a deviation pays"
     NO_DEVIATION_PAYS = "no deviation found that pays"
+    CYCLES = "cycles"
+    NO_CYCLE = "does not cycle"
     WITH_ANYONE = "plays alike with others"
     PAIR_SPECIFIC = "specific to its partners"
     LEANS_ON_LIMIT = "leans on a limit"
@@ -98,6 +100,7 @@ _MENDS: dict[Code, str] = {
     Code.NO_BETTER: "keep the rule: learning adds nothing to it here",
     Code.DILEMMA: "read it as what follows where nobody can bind the others; the rule holds only if it is enforced",
     Code.DEVIATION_PAYS: "do not call it an equilibrium: train longer, or from another start",
+    Code.CYCLES: "do not read the last policy, play goes round: report the average of play, and how it turns",
     Code.PAIR_SPECIFIC: "do not read it as what such agents do: it holds only among those who learned together",
     Code.LEANS_ON_LIMIT: "close the loophole, or argue that the limit is real, before reading economics off it",
     Code.BREAKS_LEDGER: "mend the model: what is declared to be conserved is made or destroyed",

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 import populace as pop
 from populace.studies.fishery import game
 from populace.zoo.cournot import Cournot
+from populace.zoo.rock_paper_scissors import RockPaperScissors
 
 
 def fish_war(harvesters: int, steps: int = 32) -> pop.Game:
@@ -18,6 +19,14 @@ def duopoly(firms: int = 2, steps: int = 8) -> pop.Game:
     """Profits of the step, nothing later."""
     learner = pop.Learner(lambda step: step.after.profit, pop.Continuous(0.0, 90.0), discount=0.0)
     return pop.Game(Cournot(firms), steps, {"quantity": learner})
+
+
+def duel(payoff: object = None, steps: int = 4) -> pop.Game:
+    """Each player has a policy of its own."""
+    model = RockPaperScissors() if payoff is None else RockPaperScissors(payoff)
+    moves = model.payoff.shape[0]
+    learner = pop.Learner(lambda step: step.after.paid, pop.Discrete(moves), discount=0.9, types=jnp.arange(2))
+    return pop.Game(model, steps, {"move": learner})
 
 
 class Purse(eqx.Module):
@@ -84,3 +93,26 @@ def levers(**settings: object) -> pop.Game:
         return (step.actions["pull"] == jnp.arange(6) % 3).astype(jnp.float32)
 
     return pop.Game(Levers(), 4, {"pull": pop.Learner(pay, pop.Discrete(3), discount=0.0, **settings)})  # type: ignore[arg-type]
+
+
+class Walk(pop.Model):
+    """Walkers on five places; a step to the right of the last pays 1 and leads back to the first."""
+
+    walkers: int = eqx.field(static=True, default=1)
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        return {"place": jnp.zeros(self.walkers, jnp.int32), "paid": jnp.zeros(self.walkers)}
+
+    def step(self, draw: pop.Draw, here: dict[str, Array]) -> dict[str, Array]:
+        right = draw.decide("go", here["place"], lambda view, inner: jnp.zeros(view.shape, jnp.int32))
+        place = jnp.where(right > 0, here["place"] + 1, jnp.maximum(here["place"] - 1, 0))
+        return {"place": place % 5, "paid": (place == 5).astype(jnp.float32)}
+
+    def observe(self, here: dict[str, Array]) -> dict[str, Array]:
+        return {"paid": here["paid"].sum()}
+
+
+def walk(steps: int = 50, **settings: object) -> pop.Game:
+    """Later pay counts nine tenths."""
+    learner = pop.Learner(lambda step: step.after["paid"], pop.Discrete(2), discount=0.9, **settings)  # type: ignore[arg-type]
+    return pop.Game(Walk(), steps, {"go": learner})

@@ -1,5 +1,6 @@
 """The suite for algorithms passes the house's and fails those that break a law."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import pytest
-from tests.learning.games import levers
+from tests.learning.games import duel, levers, walk
 
 import populace as pop
 from populace.learning.algorithm import News
@@ -19,6 +20,21 @@ from populace.testing.algorithms import check_algorithm
 def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
     algorithm = pop.PPO(worlds=4, epochs=1, minibatches=2, hidden=(4,))
     check_algorithm(algorithm, levers(**settings), jr.key(0))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "game"),
+    [
+        (pop.QLearning((5,), rate=0.5, fade=0.0), walk()),
+        (pop.QLearning((5,), rate=0.5, fade=0.0), dataclasses.replace(walk(types=jnp.zeros(1, int)), finite=True)),
+        (pop.MultiplicativeWeights(), duel()),
+        (pop.MultiplicativeWeights(optimistic=True), duel()),
+        (pop.FictitiousPlay(worlds=6), duel()),
+    ],
+    ids=["tables", "tables of a game that ends", "weights", "optimistic weights", "fictitious play"],
+)
+def test_the_house_s_other_algorithms_are_sound(algorithm: pop.Algorithm, game: pop.Game):
+    check_algorithm(algorithm, game, jr.key(0))
 
 
 class Guessing(pop.Algorithm):
@@ -39,6 +55,9 @@ class Guessing(pop.Algorithm):
         sites = ["push"] if self.breaks == "news" else ["pull"]
         return {"lever": lever}, News({s: jnp.float32(0.0) for s in sites}, jnp.int32(0), jnp.int32(0))
 
+    def playing(self, watched: Watched, learned: Any) -> Any:
+        return {"push" if self.breaks == "playing" else "pull": pop.FixedPolicy(jnp.int32(0))}
+
     def policies(self, watched: Watched, learned: Any) -> Any:
         policy = pop.FixedPolicy((3 * learned["lever"]).astype(jnp.int32))
         return {"pull": 3 if self.breaks == "policies" else policy}
@@ -57,6 +76,7 @@ def test_one_that_keeps_the_laws_passes():
         ("key", "another key"),
         ("news", "push"),
         ("policies", "no Policy"),
+        ("playing", "at play"),
     ],
 )
 def test_what_breaks_a_law_is_named(breaks: str, says: str):

@@ -1,5 +1,7 @@
 """The fish war, the market of quantities and the commons: their published answers."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -12,14 +14,16 @@ from populace.testing.models import check_model
 from populace.zoo.commons import Commons
 from populace.zoo.cournot import Cournot
 from populace.zoo.fishery import Fishery, cooperative_share, nash_share
+from populace.zoo.pricing import Pricing, one_period_price, pricing
+from populace.zoo.rock_paper_scissors import RockPaperScissors
 
 
 def at_rest(model: pop.Model, name: str, plugs: tuple[pop.Plug, ...] = (), steps: int = 200) -> float:
     return float(pop.simulate(model, jr.key(0), steps, plugs=plugs).observations[name][-1])
 
 
-@pytest.mark.parametrize("make", [Fishery, Cournot, Commons])
-def test_they_keep_the_laws_of_models(make: type[pop.Model]):
+@pytest.mark.parametrize("make", [Fishery, Cournot, Commons, pricing, RockPaperScissors])
+def test_they_keep_the_laws_of_models(make: Callable[[], pop.Model]):
     check_model(make(), jr.key(1))
 
 
@@ -64,6 +68,57 @@ def test_no_effort_beside_nash_earns_more(n: int, effort: float):
 
     grid = jnp.linspace(0.0, 1.0, 1001)
     assert float(grid[jnp.argmax(jax.vmap(own)(grid))]) == pytest.approx(effort, abs=1e-3)
+
+
+def test_the_prices_of_one_period_and_their_profits():
+    market = pricing()
+    nash, cartel = one_period_price(2), one_period_price(2, together=2)
+    assert [nash, cartel] == pytest.approx([1.47293, 1.92498], abs=1e-5)
+    profits = [float(market.profits(jnp.full(2, p))[0]) for p in (nash, cartel)]
+    assert profits == pytest.approx([0.22293, 0.33749], abs=1e-5)
+    steps = np.linspace(nash - 0.1 * (cartel - nash), cartel + 0.1 * (cartel - nash), 15)
+    assert np.allclose(market.prices, steps)
+
+
+def test_no_price_beside_nash_s_earns_more_and_none_beside_the_cartel_s_for_all():
+    market, grid = pricing(3), jnp.linspace(1.0, 2.5, 3001)
+    nash, cartel = one_period_price(3), one_period_price(3, together=3)
+    own = jax.vmap(lambda p: market.profits(jnp.array([p, nash, nash]))[0])(grid)
+    together = jax.vmap(lambda p: market.profits(jnp.full(3, p)).sum())(grid)
+    assert [float(grid[own.argmax()]), float(grid[together.argmax()])] == pytest.approx([nash, cartel], abs=1e-3)
+
+
+def test_the_equilibria_of_the_grid():
+    """Where both ask the same and the rule would ask it again."""
+    market = pricing()
+    again = [n for n in range(15) if int(market.reply({"rivals": jnp.full((1, 1), n)}, None)[0]) == n]  # type: ignore[arg-type]
+    assert [float(market.prices[n]) for n in again] == pytest.approx([1.4665, 1.5052], abs=1e-4)
+
+
+def test_each_firm_sees_the_others():
+    run = pop.simulate(pricing(3), jr.key(0), 2, plugs=(pop.Record(("price",)),))
+    noted = run.tape["price"]
+    prices, view = noted["value"][0].tolist(), noted["view"]
+    assert view["own"][1].tolist() == prices
+    assert view["rivals"][1].tolist() == [[prices[1], prices[2]], [prices[0], prices[2]], [prices[0], prices[1]]]
+
+
+def test_chance_earns_nothing_whatever_the_other_does():
+    game = RockPaperScissors()
+    for move in range(3):
+        fixed = (pop.Deciding("move", pop.FixedPolicy(jnp.int32(move)), jnp.array([1.0, 0.0])),)
+        paid = np.asarray(pop.simulate(game, jr.key(move), 3000, plugs=fixed).observations["paid"])
+        assert abs(paid.mean()) < 4 * paid.std() / np.sqrt(3000)
+    run = pop.simulate(game, jr.key(0), 1)
+    assert float(run.final.state.paid.sum()) == 0.0
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: pricing(1), lambda: Pricing(jnp.ones(1)), lambda: RockPaperScissors([[1.0, 2.0]])]
+)
+def test_tables_that_are_no_games_are_refused(make: Callable[[], pop.Model]):
+    with pytest.raises(pop.ModelError, match="two"):
+        make()
 
 
 @pytest.mark.parametrize("make", [lambda: Fishery(0), lambda: Cournot(0), lambda: Commons(0)])

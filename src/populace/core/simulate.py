@@ -235,6 +235,14 @@ def next_state(model: Model, key: Key, time: Array, state: State, plugs: tuple[P
     return same_tree(f"{type(model).__name__}.step", "state", state, after)
 
 
+def onward(model: Model, key: Key, here: Snapshot, plugs: tuple[Plug, ...]) -> tuple[Snapshot, Frame]:
+    """One step inside a trace, of a run with this key; the frame holds its tape and its faults."""
+    time = here.time + 1
+    frame = Frame(memory=here.memory)
+    state = next_state(model, jr.fold_in(key, time), time, here.state, plugs, frame)
+    return Snapshot(state, {**here.memory, **frame.memory_after}, time), frame
+
+
 class Recompute(eqx.Module):
     """What a reverse derivative through a run keeps: states, and of each step nothing, which is computed again.
 
@@ -264,10 +272,9 @@ def advance(
 
     def one(loop: tuple[State, Any, Any], time: Array) -> Any:
         state, memory, carry = loop
-        frame = Frame(memory=memory)
-        state = next_state(model, jr.fold_in(key, time), time, state, plugs, frame)
-        carry, row = record.emit(carry, time, model.observe(state))
-        return (state, {**memory, **frame.memory_after}, carry), (row, frame.tape, frame.faults)
+        after, frame = onward(model, key, Snapshot(state, memory, time - 1), plugs)
+        carry, row = record.emit(carry, time, model.observe(after.state))
+        return (after.state, after.memory, carry), (row, frame.tape, frame.faults)
 
     times = here.time + 1 + jnp.arange(steps, dtype=jnp.int32)
     start = (here.state, here.memory, carry)

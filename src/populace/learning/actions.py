@@ -20,6 +20,8 @@ from .._types import Key
 _LOG_2PI = math.log(2.0 * math.pi)
 _INSIDE = 1e-3
 """How far inside an interval's ends a grid over it ends, in parts of the interval."""
+_NEVER = -1e9
+"""The log odds of what is not allowed."""
 _MOST = 1.0
 """Log standard deviations are held below this."""
 
@@ -152,8 +154,19 @@ class Discrete(Actions):
     def action(self, raw: Any) -> Array:
         return raw
 
+    def may(self, view: Any) -> Float[Array, " count"]:
+        """1 for each option that is allowed now."""
+        return jnp.ones(self.count) if self.allowed is None else jnp.asarray(self.allowed(view) > 0, jnp.float32)
+
+    def any_of(self, uniform: Float[Array, ""], view: Any) -> Array:
+        """The option that a number from 0 to 1 falls on, where all that are allowed share that interval alike."""
+        if self.allowed is None:
+            return jnp.minimum((uniform * self.count).astype(jnp.int32), self.count - 1)
+        mass = jnp.cumsum(self.may(view))
+        return jnp.argmax(mass > jnp.floor(uniform * mass[-1])).astype(jnp.int32)
+
     def _logits(self, law: Array, view: Any) -> Array:
-        return law if self.allowed is None else jnp.where(self.allowed(view) > 0, law, -1e9)
+        return law if self.allowed is None else jnp.where(self.may(view) > 0, law, _NEVER)
 
 
 class Mixed(Actions):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .._errors import FaultError, MethodError
 from .._results import Code
@@ -24,16 +24,18 @@ _ROUNDS = 20
 
 class News(eqx.Module):
     """What an update says: the mean return of its runs at each site, over runs and learners; how many of its runs met a
-    fault, and how many of its rewards were not finite.
+    fault, and how many of its rewards were not finite; `rest`: that nothing more would change, so that the training may
+    end when all seeds say so.
     """
 
     returns: dict[str, Float[Array, ""]]
     faults: Int[Array, ""]
     broken: Int[Array, ""]
+    rest: Bool[Array, ""] = eqx.field(default_factory=lambda: jnp.array(False))
 
 
 class Algorithm(eqx.Module):
-    """How policies get better. Implement four methods; what has been learned is a tree of arrays.
+    """How policies get better. Implement five methods; what has been learned is a tree of arrays.
 
     All are written for one training and traced; the driver vectorises them over seeds.
     """
@@ -54,6 +56,10 @@ class Algorithm(eqx.Module):
         """One update. `progress`: the part of the training that is done, 0 to 1; `frozen`: the plugs that decide
         for those who do not learn.
         """
+
+    @abc.abstractmethod
+    def playing(self, watched: Watched, learned: Any) -> Policies:
+        """The policies as they play at this moment, exploring or not: what the training's history keeps."""
 
     @abc.abstractmethod
     def policies(self, watched: Watched, learned: Any) -> Policies:
@@ -108,12 +114,21 @@ def _updated(shared: tuple[Algorithm, Watched, Any], one: Any) -> tuple[Any, New
 
 class Progress(eqx.Module):
     """Where a training stands: what each seed has learned, seeds on the leading axis; the `curve` of mean returns, site
-    to (seeds, updates).
+    to (seeds, updates); the `history` of the policies at play, at first and after each round, (seeds, rounds, ...); and
+    which seeds are at rest.
     """
 
     learned: Any
     curve: dict[str, np.ndarray]
+    history: Policies
+    rest: np.ndarray
     updates: np.ndarray
+
+
+@eqx.filter_jit
+def _playing(algorithm: Algorithm, watched: Watched, learned: Any) -> Policies:
+    """What each seed plays now, (seeds, 1, ...)."""
+    return jax.vmap(lambda one: jax.tree.map(lambda leaf: leaf[None], algorithm.playing(watched, one)))(learned)
 
 
 class Training(Method[Lesson, Progress, Progress]):
@@ -128,7 +143,8 @@ class Training(Method[Lesson, Progress, Progress]):
         keys = jr.split(key, task.seeds)
         learned = jax.jit(jax.vmap(lambda k: self.algorithm.begin(task.watched, k)))(keys)
         empty = {path: np.zeros((task.seeds, 0), np.float32) for path in task.watched.game.learners}
-        return Progress(learned, empty, np.array(updates))
+        history = _playing(self.algorithm, task.watched, learned)
+        return Progress(learned, empty, history, np.zeros(task.seeds, bool), np.array(updates))
 
     def ask(self, task: Lesson, state: Progress, key: Key) -> Ask:
         done, whole = self._done(state), int(state.updates)
@@ -151,10 +167,14 @@ class Training(Method[Lesson, Progress, Progress]):
                 "(of log(c) at c = 0, say which floor it has)"
             )
         curve = {path: np.concatenate([state.curve[path], news.returns[path]], axis=1) for path in state.curve}
-        return Progress(learned, curve, state.updates)
+        now = _playing(self.algorithm, task.watched, learned)
+        history = jax.tree.map(lambda before, after: jnp.concatenate([before, after], axis=1), state.history, now)
+        return Progress(learned, curve, history, np.asarray(news.rest)[:, -1], state.updates)
 
     def done(self, task: Lesson, state: Progress, left: int) -> Done | None:
         done = self._done(state)
+        if state.rest.all():
+            return Done(Code.CONVERGED, f"nothing has changed for long, in any seed, after {done} updates")
         if done < int(state.updates):
             return None
         return Done(Code.BUDGET_SPENT, f"{done} updates of {self.algorithm.runs} runs each were made")

@@ -21,15 +21,19 @@ from .actions import probes
 from .algorithm import Algorithm
 from .deviations import Deviation, Play, cross_play, deviators, fixed_deviation, said, trained_deviation
 from .game import Game, Policies, watched
+from .history import Moments, moments, over_training
 from .policies import FixedPolicy, RandomPolicy
 from .rollout import score
 from .statistics import Middle, middle_of
 
 OBJECTIONS = (
     *(Code.DEVIATION_PAYS, Code.PAIR_SPECIFIC, Code.LEANS_ON_LIMIT, Code.BREAKS_LEDGER),
-    *(Code.PROXY, Code.ARTEFACT, Code.NO_BETTER),
+    *(Code.PROXY, Code.ARTEFACT, Code.NO_BETTER, Code.CYCLES),
 )
 """Classes that speak against reading the policies."""
+
+_LITTLE = 0.02
+"""Where baselines differ by less than this part of what luck does to one agent's return, they do not differ."""
 
 Baselines: TypeAlias = tuple[tuple[str, float, float, float, float], ...]
 
@@ -40,7 +44,8 @@ class PolicyAudit(Result):
 
     `verdicts`: subject to verdict; `baselines`: site to rows (who, return with its 95 % interval, welfare a step);
     `deviations`: what single agents gain by leaving the others, and the rule; `matrices`: site to (sets, sets), the
-    return of one agent with the policy of the row among others of the column.
+    return of one agent with the policy of the row among others of the column; `moments`: site to the trainings' moments
+    held against each other, where a history was given.
     """
 
     verdicts: dict[str, Verdict]
@@ -48,6 +53,7 @@ class PolicyAudit(Result):
     deviations: tuple[Deviation, ...]
     from_rule: tuple[Deviation, ...]
     matrices: dict[str, np.ndarray]
+    moments: dict[str, tuple[Moments, ...]]
     sets: int
     runs: int
 
@@ -77,6 +83,8 @@ class PolicyAudit(Result):
         if self.deviations or self.from_rule:
             tables.append(self._deviations())
         tables += [self._matrix(path) for path in self.matrices]
+        for path, trainings in self.moments.items():
+            tables += [one.as_table(f"Training {n} at {path}") for n, one in enumerate(trainings)]
         return (Section("Audit of the policies", text, tuple(ordered), figures, tuple(tables)),)
 
     def record(self) -> dict[str, Any]:
@@ -90,6 +98,7 @@ class PolicyAudit(Result):
                 for d in self.deviations
             ],
             "cross_play": {path: matrix.tolist() for path, matrix in self.matrices.items()},
+            "over_training": {path: [one.table.tolist() for one in many] for path, many in self.moments.items()},
         }
 
     def _figure(self, path: str) -> Figure:
@@ -133,14 +142,15 @@ def audit_policy(
     deviator: Algorithm | None = None,
     budget: int = 0,
     variants: Mapping[str, Game] | None = None,
+    history: Sequence[Sequence[Policies]] = (),
     progress: bool | Progress | None = None,
 ) -> PolicyAudit:
     """Audit policies in a game.
 
     Asked is: whether they do better than the rule, than chance and than any fixed action; whether one agent gains by
     deviating; whether they play alike with agents of other trainings; how often the game's limits bind under them and
-    under the rule; whether its ledgers hold; whether welfare falls while pay rises; and what remains of the gain in
-    variants in which a loophole is closed.
+    under the rule; whether its ledgers hold; whether welfare falls while pay rises; what remains of the gain in
+    variants in which a loophole is closed; and whether training went round, or had come to rest.
 
     **Arguments:**
 
@@ -151,6 +161,8 @@ def audit_policy(
       only fixed deviations are tried.
     - `variants`: name to a game with the same sites in which a loophole is closed: a finer time step or grid, a cap
       lifted, a birth without a subsidy.
+    - `history`: of each training its policies at several moments (`LearnedPolicies.history`): they are held against
+      each other.
 
     **Returns:** a `PolicyAudit`. What it says holds for what was declared: a limit that nobody named is not counted.
 
@@ -161,9 +173,10 @@ def audit_policy(
     made = watched(game)
     closed = {name: watched(variant) for name, variant in (variants or {}).items()}
     run_key, train_key, boot_key = jr.split(key, 3)
+    past_key = jr.fold_in(key, 3)
     keys, generator = jr.split(run_key, runs), host_generator(boot_key)
     with display(progress) as shown:
-        ticker = Ticker(shown, "audit of the policies", len(game.learners) + 1)
+        ticker = Ticker(shown, "audit of the policies", len(game.learners) * (1 + len(history)) + 1)
         pair = Play(made, sets, keys), Play(made, ({},), keys)
         learned, rule = (play.scores for play in pair)
         ticker.advance(1)
@@ -172,7 +185,14 @@ def audit_policy(
             training = None if deviator is None else (deviator, jr.fold_in(train_key, number), budget)
             at[path] = _at_site(pair, path, points, training, generator)
             ticker.advance(1)
+        past: dict[str, tuple[Moments, ...]] = {}
+        for path in game.learners if history else ():
+            past[path] = ()
+            for number, one in enumerate(history):
+                past[path] += (moments(made, one, path, jr.fold_in(past_key, number), runs),)
+                ticker.advance(1)
         verdicts = [verdict for site in at.values() for verdict in site.verdicts]
+        verdicts += [verdict for path, trainings in past.items() for verdict in over_training(path, trainings)]
         verdicts += [findings.limit(name, learned, rule) for name in game.limits]
         verdicts += [findings.ledger(name, learned, rule) for name in game.conserved]
         if game.welfare is not None:
@@ -189,6 +209,7 @@ def audit_policy(
         deviations=tuple(deviation for site in at.values() for deviation in site.deviations),
         from_rule=tuple(deviation for site in at.values() for deviation in site.from_rule),
         matrices={path: site.matrix for path, site in at.items() if site.matrix is not None},
+        moments=past,
         sets=len(sets),
         runs=runs,
     )
@@ -227,7 +248,7 @@ def _at_site(
     verdicts += [findings.deviation(of_agent, scale) for of_agent in tried]
     matrix = None
     if len(play.policies) > 1 and play.made.agents[path] > 1:
-        matrix = cross_play(play, path, who[0])
+        matrix = cross_play(play, path, who[0]).mean(2)
         verdicts.append(findings.with_others(path, matrix, scale))
     return AtSite(gain, baselines, [one for of_agent in tried for one in of_agent], from_rule, matrix, verdicts)
 
@@ -252,7 +273,7 @@ def _compared(
     pair: tuple[Play, Play], path: str, points: int, generator: np.random.Generator
 ) -> tuple[Baselines, float]:
     """Rows of returns and welfare of all baselines at a site; and the scale of returns there: how far apart chance, the
-    rule, the learned and the best fixed action are.
+    rule, the learned and the best fixed action are, or, where pay only changes hands, how much luck is worth to one.
     """
     made, keys = pair[0].made, pair[0].keys
     learner = made.game.learners[path]
@@ -270,5 +291,6 @@ def _compared(
     for who, each in scores.items():
         returns = middle_of(findings.learners_mean(made, each, path), generator)
         rows.append((who, *returns, float(each.welfare().mean())))
-    middle = np.array([row[1] for row in rows])
-    return tuple(rows), max(float(np.ptp(middle)), 1e-12)
+    apart = float(np.ptp([row[1] for row in rows]))
+    luck = float(scores["chance"].returns(path).std(axis=1).mean())
+    return tuple(rows), max(apart if apart > _LITTLE * luck else luck, 1e-12)

@@ -119,14 +119,14 @@ def trained_deviation(play: Play, path: str, agent: int, algorithm: Algorithm, k
 
 
 def cross_play(play: Play, path: str, agent: int) -> np.ndarray:
-    """(sets, sets): the mean return of one agent with the policy of training `row` among the others of `column`."""
+    """(sets, sets, runs): the returns of one agent with the policy of set `row` among the others of set `column`."""
     sets, types = len(play.policies), play.made.game.learners[path].types
     mine = play.together[path]
     if types is not None:
         mine = jax.tree.map(lambda leaf: leaf[:, types[agent]], mine)
     others = _tiled(play.others, sets)
     out = score(play.made.deviating(path, agent), {path: _repeated(mine, sets)}, play.keys, frozen=others, sets=sets**2)
-    return out.returns(path)[:, :, agent].reshape(sets, sets, -1).mean(2)
+    return out.returns(path)[:, :, agent].reshape(sets, sets, -1)
 
 
 def deviators(made: Watched, path: str) -> tuple[int, ...]:

@@ -212,7 +212,10 @@ class Watched(Model):
         """The plugs of a watched run; the outermost sees what was done in the end. `frozen`: what decides for those who
         do not learn, in place of the rule.
         """
-        deciding = [self.game.deciding(path, policy) for path, policy in policies.items()]
+        return self.around(tuple(self.game.deciding(path, policy) for path, policy in policies.items()), frozen)
+
+    def around(self, deciding: tuple[Plug, ...], frozen: tuple[Plug, ...] = ()) -> tuple[Plug, ...]:
+        """The same, of the plugs that decide for the learners."""
         return (Record(tuple(self.blank)), *deciding, *frozen, *self.game.plugs)
 
 

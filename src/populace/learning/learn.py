@@ -35,7 +35,8 @@ class LearnedPolicies(Result):
     `policies`: one set a seed, site to policy, that no longer explore; of a learner with types, one a type on the
     leading axis. `curve`: site to (seeds, updates), the mean return of the runs that each update learned from, in which
     the policies explore. `scores`: of the policies, and `rule`: of the rules, in fresh runs with common random numbers.
-    `verdicts`: site to whether learning had come to rest.
+    `verdicts`: site to whether learning had come to rest. `history`: seed by seed the policies at play before the first
+    round of updates and after each, exploring as they did: what an audit asks for cycles.
     """
 
     game: Game
@@ -46,6 +47,7 @@ class LearnedPolicies(Result):
     rule: Score
     done: Done
     verdicts: dict[str, Verdict]
+    history: tuple[tuple[Policies, ...], ...]
 
     def plugs(self, seed: int = 0) -> tuple[Any, ...]:
         """What makes the policies of one seed decide, for `pop.simulate` and the like."""
@@ -129,21 +131,31 @@ def learn(
     return LearnedPolicies(
         game=game,
         algorithm=type(algorithm).__name__,
-        policies=tuple(jax.tree.map(operator.itemgetter(seed), trained.policies) for seed in range(seeds)),
+        policies=unstacked(trained.policies),
         curve=trained.curve,
         scores=score(made, trained.policies, keys, frozen=frozen, sets=seeds),
         rule=score(made, {}, keys, frozen=jax.tree.map(operator.itemgetter(0), frozen)),
         done=trained.done,
         verdicts={path: rest_verdict(path, curve) for path, curve in trained.curve.items()},
+        history=tuple(unstacked(one) for one in unstacked(trained.history)),
     )
+
+
+def unstacked(tree: Any) -> tuple[Any, ...]:
+    """Trees that stand on the leading axis of the arrays of one."""
+    count = jax.tree.leaves(tree)[0].shape[0]
+    return tuple(jax.tree.map(operator.itemgetter(one), tree) for one in range(count))
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The end of a training: `policies` with seeds on the leading axis, the `curve`, and why it ended."""
+    """The end of a training: `policies` with seeds on the leading axis, the `curve`, the `history` with seeds and
+    rounds on the leading axes, and why it ended.
+    """
 
     policies: Policies
     curve: dict[str, np.ndarray]
+    history: Policies
     done: Done
 
 
@@ -168,7 +180,7 @@ def train(
     )
     state = ended.estimate
     policies = jax.vmap(lambda learned: algorithm.policies(lesson.watched, learned))(state.learned)
-    return Trained(policies, state.curve, ended.done)
+    return Trained(policies, state.curve, state.history, ended.done)
 
 
 def rest_verdict(path: str, curve: np.ndarray) -> Verdict:

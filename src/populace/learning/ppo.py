@@ -111,7 +111,7 @@ class PPO(Algorithm):
     near: float = eqx.field(static=True, default=0.2)
     decay: float = eqx.field(static=True, default=0.9)
     rate: float = eqx.field(static=True, default=5e-3)
-    entropy: float = eqx.field(static=True, default=0.01)
+    entropy: float = eqx.field(static=True, default=0.0)
     hidden: tuple[int, ...] = eqx.field(static=True, default=(32, 32))
     longest: float = eqx.field(static=True, default=0.5)
 
@@ -151,6 +151,9 @@ class PPO(Algorithm):
         rewards = [runs.seen[f"reward:{path}"] for path in learned]
         broken = sum((~jnp.isfinite(r)).sum() for r in rewards)
         return after, News(returns, (runs.fault != NEVER).sum(), jnp.asarray(broken))
+
+    def playing(self, watched: Watched, learned: dict[str, Brain]) -> Policies:
+        return {path: brain.policy for path, brain in learned.items()}
 
     def policies(self, watched: Watched, learned: dict[str, Brain]) -> Policies:
         return {path: _settled(brain) for path, brain in learned.items()}

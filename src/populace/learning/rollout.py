@@ -31,10 +31,14 @@ class Rollout(eqx.Module):
 
 def rollout(watched: Watched, policies: Policies, key: Key, steps: int, frozen: tuple[Plug, ...]) -> Rollout:
     """Run a watched model once, keeping every step. `frozen`: what decides for those who do not learn."""
-    plugs = watched.plugs(policies, frozen)
+    return rolled(watched, watched.plugs(policies, frozen), key, steps)
+
+
+def rolled(watched: Watched, plugs: tuple[Plug, ...], key: Key, steps: int) -> Rollout:
+    """The same, with all plugs that stand around sites, as `Watched.around` puts them."""
     here, early = initial(watched, key, plugs)
     _, _, rows, tape, late = advance(watched, key, here, plugs, None, EveryStep(), steps)
-    return Rollout({path: tape[path] for path in policies}, rows, first_fault(early, late))
+    return Rollout({path: tape[path] for path in watched.game.learners}, rows, first_fault(early, late))
 
 
 class _Start(eqx.Module):

@@ -58,6 +58,8 @@ _TONES: dict[Code, Tone] = {
     Code.DILEMMA: Tone.CARE,
     Code.DEVIATION_PAYS: Tone.BAD,
     Code.NO_DEVIATION_PAYS: Tone.GOOD,
+    Code.CYCLES: Tone.BAD,
+    Code.NO_CYCLE: Tone.GOOD,
     Code.WITH_ANYONE: Tone.GOOD,
     Code.PAIR_SPECIFIC: Tone.BAD,
     Code.LEANS_ON_LIMIT: Tone.BAD,

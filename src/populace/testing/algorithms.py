@@ -66,6 +66,8 @@ def _tells_the_news(algorithm: Algorithm, made: Watched, news: News) -> None:
 
 
 def _hands_out_policies(algorithm: Algorithm, made: Watched, learned: Any, key: Key) -> None:
+    playing = algorithm.playing(made, learned)
+    _require(set(playing) == set(made.game.learners), algorithm, f"its policies at play stand at {sorted(playing)}")
     policies = algorithm.policies(made, learned)
     _require(set(policies) == set(made.game.learners), algorithm, f"it hands out policies at {sorted(policies)}")
     odd = [path for path, policy in policies.items() if not isinstance(policy, Policy)]

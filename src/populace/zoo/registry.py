@@ -83,10 +83,22 @@ def _islands(*, firms: int = 50, side: int = 100) -> "Model":
     return Islands(firms=firms, side=side)
 
 
+def _pricing(*, firms: int = 2, options: int = 15) -> "Model":
+    from .pricing import pricing
+
+    return pricing(firms, options)
+
+
 def _random_walk(*, walkers: int = 1) -> "Model":
     from .random_walk import RandomWalk
 
     return RandomWalk(walkers)
+
+
+def _rock_paper_scissors() -> "Model":
+    from .rock_paper_scissors import RockPaperScissors
+
+    return RockPaperScissors()
 
 
 def _schelling(*, rows: int = 50, columns: int = 50, radius: int = 1) -> "Model":
@@ -156,7 +168,9 @@ MODELS: dict[str, Entry] = {
     "flocking": Entry("birds that turn to, from and with their neighbours", _flocking),
     "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
     "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),
+    "pricing": Entry("firms that set prices again and again, and remember the last ones", _pricing),
     "random-walk": Entry("walkers on a line, whose derivative is known", _random_walk),
+    "rock-paper-scissors": Entry("two players of a game without a best move", _rock_paper_scissors),
     "schelling": Entry("people of two kinds who move when too few neighbours are like them", _schelling),
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
