@@ -59,9 +59,10 @@ def test_a_deviation_that_pays_is_named_with_its_gain():
 
 
 def test_a_trained_deviator_finds_the_best_reply():
+    """Its critic learns of its own pay alone: with that of the frozen rest it missed up to 40 % of the gain."""
     algorithm = pop.PPO(decay=0.0, hidden=(8,), rate=2e-2)
-    gap = trained_deviation(playing(22.5), "quantity", 0, algorithm, KEY, 32 * 150)
-    assert gap.gain == pytest.approx(126.5625, rel=0.03)
+    gap = trained_deviation(playing(22.5), "quantity", 0, algorithm, KEY, 32 * 100)
+    assert gap.gain == pytest.approx(126.5625, rel=0.02)
 
 
 def test_who_plays_alike_with_others_and_who_does_not():

@@ -179,6 +179,8 @@ class PPO(Algorithm):
         extra = runs.seen.get(f"critic:{path}")
         judged = vectors if extra is None else jnp.concatenate([vectors, extra], axis=-1)
         lived = jnp.ones_like(asked) if learner.ends is not None else asked
+        # What others see and earn is another matter: a critic that learned it too would bend at their views.
+        lived = lived if learner.who is None else lived * learner.who
         brain = _seeing(brain, vectors, judged, lived, learner)
         values = _rows(_of_agents(learner, lambda c, x: c(x), learner.spread(brain.critic)), 2)(judged)
         rewards = runs.seen[f"reward:{path}"][:, :steps]
