@@ -56,7 +56,7 @@ def test_importing_starts_no_device():
 
 
 def test_importing_needs_no_extra_and_draws_nothing():
-    missing = "networkx tinygp xgboost ray sqlalchemy psycopg pysindy pettingzoo mesa SALib arviz"
+    missing = "networkx tinygp xgboost ray sqlalchemy psycopg pysindy pettingzoo gymnasium mesa SALib arviz"
     block = f"import sys\nsys.modules.update(dict.fromkeys({missing.split()}))\n"
     run(block + EVERYTHING + "assert 'matplotlib.pyplot' not in sys.modules")
 

@@ -60,6 +60,8 @@ class Code(enum.Enum):
     NO_CYCLE = "does not cycle"
     WITH_ANYONE = "plays alike with others"
     PAIR_SPECIFIC = "specific to its partners"
+    FAITHFUL = "faithful"
+    UNFAITHFUL = "not faithful"
     LEANS_ON_LIMIT = "leans on a limit"
     WITHIN_LIMITS = "within the limits"
     BREAKS_LEDGER = "breaks a ledger"
@@ -102,6 +104,7 @@ _MENDS: dict[Code, str] = {
     Code.DEVIATION_PAYS: "do not call it an equilibrium: train longer, or from another start",
     Code.CYCLES: "do not read the last policy, play goes round: report the average of play, and how it turns",
     Code.PAIR_SPECIFIC: "do not read it as what such agents do: it holds only among those who learned together",
+    Code.UNFAITHFUL: "do not read the policy off it: give the student more depth or terms, or keep the policy",
     Code.LEANS_ON_LIMIT: "close the loophole, or argue that the limit is real, before reading economics off it",
     Code.BREAKS_LEDGER: "mend the model: what is declared to be conserved is made or destroyed",
     Code.PROXY: "pay what is wanted: agents take what the reward says, and welfare pays for it",

@@ -34,10 +34,10 @@ class Moments:
     """One training at one site, `moments` of it held against each other.
 
     `moments` (c,): their numbers in the history; `returns` (c, c): what one agent with the policy of the row earns
-    among the others of the column, the mean over types; `table` (c, c): by how much more than the other way round, with
-    its `error`; `flow`: that table as a ranking and what goes round; `cycle`: moments each of which beats the next and the
-    last the first, () for none; `shares` (c,): alpha-rank; `apart` (c, c): how differently they act on the same views,
-    0 to 1.
+    among the others of the column, the mean over types; `table` (c, c): by how much more than the other way round,
+    with its `error`; `flow`: that table as a ranking and what goes round; `cycle`: moments after the first third, each
+    of which beats the next and the last the first, () for none; `shares` (c,): alpha-rank; `apart` (c, c): how
+    differently they act on the same views, 0 to 1.
     """
 
     path: str

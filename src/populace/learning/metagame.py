@@ -67,10 +67,10 @@ def _lasting(moves: np.ndarray) -> np.ndarray:
         into = left[:last, last] / left[last, :last].sum()
         inner = left[:last, :last] + np.outer(into, left[last, :last])
         left = np.block([[inner, into[:, None], left[:last, last + 1 :]], [left[last:]]])
-    mass = np.ones(n)
+    mass = [1.0]
     for state in range(1, n):
-        mass[state] = mass[:state] @ left[:state, state]
-    return mass / mass.sum()
+        mass.append(float(np.array(mass) @ left[:state, state]))
+    return np.array(mass) / np.sum(mass)
 
 
 def find_cycle(beats: np.ndarray) -> tuple[int, ...]:
@@ -80,7 +80,7 @@ def find_cycle(beats: np.ndarray) -> tuple[int, ...]:
     """
     best: tuple[int, ...] = ()
     for start in range(beats.shape[0]):
-        paths = {start: (start,)}
+        paths: dict[int, tuple[int, ...]] = {start: (start,)}
         waiting = [start]
         while waiting:
             here = waiting.pop(0)

@@ -62,6 +62,8 @@ _TONES: dict[Code, Tone] = {
     Code.NO_CYCLE: Tone.GOOD,
     Code.WITH_ANYONE: Tone.GOOD,
     Code.PAIR_SPECIFIC: Tone.BAD,
+    Code.FAITHFUL: Tone.GOOD,
+    Code.UNFAITHFUL: Tone.BAD,
     Code.LEANS_ON_LIMIT: Tone.BAD,
     Code.WITHIN_LIMITS: Tone.GOOD,
     Code.BREAKS_LEDGER: Tone.BAD,

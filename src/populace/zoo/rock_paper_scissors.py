@@ -1,9 +1,9 @@
 """Rock, paper, scissors: two players, and no way of playing that is best.
 
 The game of J. von Neumann (1928), "Zur Theorie der Gesellschaftsspiele", Mathematische Annalen 100, 295-320: paper
-beats rock, scissors beat paper, rock beats scissors. Its one equilibrium draws each with probability 1/3. Players who learn
-from each other go round it: P. D. Taylor and L. B. Jonker (1978), "Evolutionary stable strategies and game dynamics",
-Mathematical Biosciences 40, 145-156.
+beats rock, scissors beat paper, rock beats scissors. Its one equilibrium draws each with probability 1/3. Players who
+learn from each other go round it: P. D. Taylor and L. B. Jonker (1978), "Evolutionary stable strategies and game
+dynamics", Mathematical Biosciences 40, 145-156.
 
 Facts it must reproduce (tests/zoo): pay sums to nothing in every round; whoever draws at random earns nothing on
 average, and no fixed move earns more against it.
