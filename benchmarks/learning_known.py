@@ -1,7 +1,10 @@
 """Do agents learn the answers that are known? The fish war, Cournot's market and the commons, eight trainings each.
 
 What is learned is compared with the closed forms: shares of the stock, quantities, efforts. The fishery of five starts
-from policies that ask for more than there is: there the question is whether the audit names the ration.
+from policies that ask for more than there is: there the question is whether the audit names the ration. Rock, paper,
+scissors: whether the average of play is near a third each, and whether the audit says that play goes round. Firms that
+learn prices by tables: 100 sessions, as published, and what is left of their collusion among strangers and against a
+best response, which dynamic programming finds exactly.
 
     python benchmarks/learning_known.py [--quick] [--json]
 """
@@ -20,6 +23,8 @@ from populace.studies.fishery import game as fishery
 from populace.zoo.commons import Commons
 from populace.zoo.cournot import Cournot
 from populace.zoo.fishery import nash_share
+from populace.zoo.pricing import Pricing, one_period_price, pricing
+from populace.zoo.rock_paper_scissors import RockPaperScissors
 
 SEEDS = 8
 
@@ -90,6 +95,118 @@ def grabbing(quick: bool) -> dict[str, Any]:
     }
 
 
+def turning(quick: bool) -> dict[str, Any]:
+    """Rock, paper, scissors by multiplicative weights: averages of play, and what the audit says of each training."""
+    begun = time.perf_counter()
+    learner = pop.Learner(lambda step: step.after.paid, pop.Discrete(3), discount=0.9, types=jax.numpy.arange(2))
+    game = pop.Game(RockPaperScissors(), 8, {"move": learner})
+    algorithm = pop.MultiplicativeWeights()
+    budget = algorithm.runs * (300 if quick else 1000)
+    learned = pop.learn(game, algorithm, jr.key(0), budget=budget, seeds=SEEDS, progress=False)
+    audit = pop.audit_policy(game, learned.policies, jr.key(1), history=learned.history, progress=False)
+    chances = np.stack([np.asarray(policies["move"].chances) for policies in learned.policies])
+    last = np.stack([np.asarray(history[-1]["move"].chances) for history in learned.history])
+    verdict = audit.verdicts["cycles at move"]
+    return {
+        **{
+            "value": float(np.abs(chances - 1 / 3).max()),
+            "expected": 0.0,
+            "error": float(np.abs(chances - 1 / 3).max()),
+        },
+        **{"last": float(np.abs(last - 1 / 3).max()), "verdict": verdict.code.value, "says": verdict.sentence},
+        **{"found": verdict.numbers["found"], "seeds": SEEDS, "seconds": time.perf_counter() - begun},
+    }
+
+
+def colluding(quick: bool) -> dict[str, Any]:
+    """Q-learners that set prices: the profit gain, among their own and among strangers, and the best response."""
+    begun = time.perf_counter()
+    market, sessions = pricing(), 16 if quick else 100
+    grid, discount = np.asarray(market.prices, np.float64), 0.95
+    profits = profit_table(market)
+    learner = pop.Learner(profit, pop.Discrete(15), discount=discount, types=jax.numpy.arange(2))
+    game = pop.Game(market, 10_000, {"price": learner})
+    against_chance = profits.mean(1) / (1.0 - discount)
+    algorithm = pop.QLearning((15, 15), rate=0.15, fade=4e-6, first=against_chance, patience=100_000)
+    learned = pop.learn(game, algorithm, jr.key(0), budget=400, seeds=sessions, runs=2, progress=False)
+    seconds = time.perf_counter() - begun
+    plays = np.stack([np.asarray(p["price"].table).argmax(-1).reshape(2, 15, 15) for p in learned.policies])
+    nash, cartel = (float(market.profits(np.full(2, p))[0]) for p in (one_period_price(2), one_period_price(2, 2)))
+    gain = lambda first, second: (at_rest(first, second, profits) - nash) / (cartel - nash)  # noqa: E731
+    own = gain(plays[:, 0], plays[:, 1])
+    strangers = gain(plays[:, 0], np.roll(plays[:, 1], 1, axis=0))
+    best, once = best_responses(plays, profits, discount)
+    audit = audited_pricing(market, learned.policies[:8])
+    return {
+        **{"value": float(own.mean()), "expected": 0.856, "error": float(own.mean() / 0.856 - 1.0)},
+        **{"standard_error": float(own.std(ddof=1) / np.sqrt(sessions)), "spread": float(own.std(ddof=1))},
+        **{"cross_play": float(strangers.mean()), "best_response": best, "one_shot": once, "audit": audit},
+        **{"prices": [float(grid[0]), float(grid[-1])], "rest": learned.done.sentence},
+        **{"seeds": sessions, "seconds": seconds, "all_seconds": time.perf_counter() - begun},
+    }
+
+
+def profit_table(market: Pricing) -> np.ndarray:
+    """(own, rival): what a firm earns in a period, by the numbers of both prices."""
+    prices = np.asarray(market.prices)
+    pairs = np.stack(np.meshgrid(prices, prices, indexing="ij"), axis=-1).reshape(-1, 2)
+    earned = jax.vmap(market.profits)(jax.numpy.asarray(pairs))[:, 0]
+    return np.asarray(earned, np.float64).reshape(prices.size, prices.size)
+
+
+def path(first: np.ndarray, second: np.ndarray, periods: int) -> tuple[np.ndarray, np.ndarray]:
+    """(sessions, periods): the prices' numbers of both firms. Each table is by the own and the rival's last price."""
+    one = other = np.full(len(first), 7)
+    rows, everyone = [], np.arange(len(first))
+    for _ in range(periods):
+        one, other = first[everyone, one, other], second[everyone, other, one]
+        rows.append((one, other))
+    return np.stack([a for a, _ in rows], axis=1), np.stack([b for _, b in rows], axis=1)
+
+
+def at_rest(first: np.ndarray, second: np.ndarray, profits: np.ndarray) -> np.ndarray:
+    """(sessions,): mean profit of both over a long stretch, once play has settled on a price or a round of prices."""
+    one, other = (prices[:, 500:] for prices in path(first, second, 1000))
+    return 0.5 * (profits[one, other] + profits[other, one]).mean(1)
+
+
+def best_responses(plays: np.ndarray, profits: np.ndarray, discount: float) -> tuple[float, float]:
+    """What a firm gains, in parts of its value, by the exact best response to its rival's table, and by deviating in
+    one period only; from where play settles, the mean over firms and sessions.
+    """
+    best, once = [], []
+    for firm in (0, 1):
+        mine, rival = plays[:, firm], plays[:, 1 - firm]
+        answers = np.swapaxes(rival, 1, 2)  # by my last price and the rival's
+        everyone = np.arange(len(mine))[:, None, None]
+        kept = optimal = np.zeros(mine.shape)
+        for _ in range(600):
+            kept = profits[mine, answers] + discount * kept[everyone, mine, answers]
+            choices = profits[:, answers].transpose(1, 2, 3, 0) + discount * _at(optimal, answers)
+            optimal = choices.max(-1)
+        deviating = (profits[:, answers].transpose(1, 2, 3, 0) + discount * _at(kept, answers)).max(-1)
+        one, other = (prices[:, 500:] for prices in path(mine, rival, 1000))
+        rows = np.arange(len(mine))[:, None]
+        best.append((optimal[rows, one, other] / kept[rows, one, other] - 1.0).mean())
+        once.append((deviating[rows, one, other] / kept[rows, one, other] - 1.0).mean())
+    return float(np.mean(best)), float(np.mean(once))
+
+
+def _at(values: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """(sessions, own, rival, new): the value after each own new price and the rival's answer."""
+    everyone = np.arange(len(values))[:, None, None, None]
+    return values[everyone, np.arange(15), answers[..., None]]
+
+
+def audited_pricing(market: Pricing, policies: Any) -> dict[str, str]:
+    """What the audit says of eight sessions, in runs of 200 periods, with a deviator that learns by a table too."""
+    learner = pop.Learner(profit, pop.Discrete(15), discount=0.95, types=jax.numpy.arange(2))
+    game = pop.Game(market, 200, {"price": learner})
+    deviator = pop.QLearning((15, 15), rate=0.3, first=profit_table(market).mean(1) / 0.05)
+    audit = pop.audit_policy(game, policies, jr.key(2), runs=32, deviator=deviator, budget=1000, progress=False)
+    return {subject: f"{v.code.value}: {v.sentence}" for subject, v in audit.verdicts.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a third of the updates")
@@ -107,6 +224,20 @@ def main() -> None:
         f"fishery, n = 5: asked for {row['asked']:.2f} of the stock; {row['expected']} of {SEEDS} trainings live on "
         f"the ration, the audit names it in {row['value']} ({row['seconds']:.0f} s)"
     )
+    row = results["rock, paper, scissors"] = turning(asked.quick)
+    print(
+        f"rock, paper, scissors: averages of play at most {row['error']:.3f} from a third, play itself {row['last']:.2f} "
+        f"({row['seconds']:.0f} s); {row['verdict']}: {row['says']}",
+        flush=True,
+    )
+    row = results["pricing"] = colluding(asked.quick)
+    print(
+        f"pricing: profit gain {row['value']:.3f} (error {row['standard_error']:.3f}, {row['seeds']} sessions, "
+        f"{row['seconds']:.0f} s; published .856), among strangers {row['cross_play']:.3f} (.139); best response "
+        f"{100 * row['best_response']:+.1f} % (16), in one period {100 * row['one_shot']:+.2f} % (.3)"
+    )
+    for sentence in row["audit"].values():
+        print(f"    {sentence}")
     if asked.json:
         print(json.dumps({"cases": results}))
 

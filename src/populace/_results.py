@@ -62,6 +62,10 @@ class Code(enum.Enum):
     PAIR_SPECIFIC = "specific to its partners"
     FAITHFUL = "faithful"
     UNFAITHFUL = "not faithful"
+    LEAK = "leans on what it could not know"
+    NO_LEAK = "leans on nothing hidden"
+    STREAM = "hangs on the random numbers' source"
+    ANY_STREAM = "the same with other random numbers"
     LEANS_ON_LIMIT = "leans on a limit"
     WITHIN_LIMITS = "within the limits"
     BREAKS_LEDGER = "breaks a ledger"
@@ -105,6 +109,8 @@ _MENDS: dict[Code, str] = {
     Code.CYCLES: "do not read the last policy, play goes round: report the average of play, and how it turns",
     Code.PAIR_SPECIFIC: "do not read it as what such agents do: it holds only among those who learned together",
     Code.UNFAITHFUL: "do not read the policy off it: give the student more depth or terms, or keep the policy",
+    Code.LEAK: "take it out of what agents see, and train again: nobody in the world has this information",
+    Code.STREAM: "mend the model's use of random numbers: what was learned reads them",
     Code.LEANS_ON_LIMIT: "close the loophole, or argue that the limit is real, before reading economics off it",
     Code.BREAKS_LEDGER: "mend the model: what is declared to be conserved is made or destroyed",
     Code.PROXY: "pay what is wanted: agents take what the reward says, and welfare pays for it",

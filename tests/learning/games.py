@@ -116,3 +116,28 @@ def walk(steps: int = 50, **settings: object) -> pop.Game:
     """Later pay counts nine tenths."""
     learner = pop.Learner(lambda step: step.after["paid"], pop.Discrete(2), discount=0.9, **settings)  # type: ignore[arg-type]
     return pop.Game(Walk(), steps, {"go": learner})
+
+
+class Tips(pop.Model):
+    """Traders hold what they like of a return, of which a signal says half and a tip all."""
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        return {**self._news(draw), "paid": jnp.zeros(3)}
+
+    def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
+        view = {"signal": state["signal"], "tip": state["next"]}
+        held = draw.decide("hold", view, lambda view, inner: 0.1 * view["signal"])
+        return {**self._news(draw), "paid": held * state["next"] - 0.5 * held**2}
+
+    def _news(self, draw: pop.Draw) -> dict[str, Array]:
+        signal, noise = draw.normal("signal", size=3), draw.normal("noise", size=3)
+        return {"signal": signal, "next": 0.5 * signal + noise}
+
+    def observe(self, state: dict[str, Array]) -> dict[str, Array]:
+        return {"paid": state["paid"].sum()}
+
+
+def tips(hidden: tuple[str, ...] = ("tip",)) -> pop.Game:
+    """Nobody in the world knows the tip."""
+    learner = pop.Learner(lambda step: step.after["paid"], pop.Continuous(-3.0, 3.0), discount=0.5, hidden=hidden)
+    return pop.Game(Tips(), 16, {"hold": learner})

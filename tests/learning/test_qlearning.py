@@ -11,8 +11,11 @@ import pytest
 from tests.learning.games import Walk, duopoly, walk
 
 import populace as pop
+from populace.learning.algorithm import Lesson
+from populace.learning.deviations import Play
 from populace.learning.game import watched
-from populace.learning.tables import Pending
+from populace.learning.learn import train
+from populace.learning.tables import Cells, Pending
 from populace.zoo.pricing import pricing
 
 WALK = pop.QLearning((5,), rate=0.5, fade=0.0)
@@ -128,3 +131,24 @@ def test_views_that_are_not_whole_numbers_are_refused():
     odd = dataclasses.replace(made, game=pop.Game(game.model, 8, {"quantity": learner}), blank=blank)
     with pytest.raises(pop.MethodError, match="whole"):
         pop.QLearning((5, 5)).begin(odd, jr.key(0))
+
+
+def test_a_deviator_learns_the_best_response_to_a_frozen_table():
+    """Against the values of dynamic programming: what others do at the site must not be taken for its own."""
+    market = pricing(options=4)
+    learner = pop.Learner(lambda step: step.after.profit, pop.Discrete(4), discount=0.9, types=jnp.arange(2))
+    made = watched(pop.Game(market, 100, {"price": learner}))
+    rng = np.random.default_rng(1)
+    tables = jnp.asarray(rng.random((2, 16, 4)), jnp.float32)
+    policies = {"price": jax.vmap(lambda table: pop.TablePolicy(table, pop.Discrete(4), Cells((4, 4))))(tables)}
+    play = Play(made, (policies,), jr.split(jr.key(0), 2))
+    lesson = Lesson(made.deviating("price", 0), 1, play.others)
+    found = train(lesson, pop.QLearning((4, 4), rate=1.0), jr.key(1), 150)
+    answers = np.asarray(tables[1]).argmax(-1).reshape(4, 4).T  # by the deviator's last price and the rival's
+    earned = np.array(
+        [[float(market.profits(market.prices[jnp.array([a, b])])[0]) for b in range(4)] for a in range(4)]
+    )
+    value = np.zeros((4, 4))
+    for _ in range(300):
+        value = np.max([earned[a, answers] + 0.9 * value[a, answers] for a in range(4)], axis=0)
+    assert np.asarray(found.policies["price"].table)[0].max(-1).reshape(4, 4) == pytest.approx(value, rel=1e-2)

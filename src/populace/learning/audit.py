@@ -1,9 +1,8 @@
 """The verb `audit_policy`: what must be asked of learned policies before anyone reads economics off them."""
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.random as jr
@@ -17,25 +16,20 @@ from ..core.executor import Ticker
 from ..core.noise import host_generator
 from ..core.progress import display
 from . import findings
-from .actions import probes
 from .algorithm import Algorithm
-from .deviations import Deviation, Play, cross_play, deviators, fixed_deviation, said, trained_deviation
+from .at_site import AtSite, Baselines, at_site
+from .deviations import Deviation, Play
+from .exchange import Reliance, as_table
 from .game import Game, Policies, watched
 from .history import Moments, moments, over_training
-from .policies import FixedPolicy, RandomPolicy
 from .rollout import score
-from .statistics import Middle, middle_of
+from .statistics import middle_of
 
 OBJECTIONS = (
     *(Code.DEVIATION_PAYS, Code.PAIR_SPECIFIC, Code.LEANS_ON_LIMIT, Code.BREAKS_LEDGER),
-    *(Code.PROXY, Code.ARTEFACT, Code.NO_BETTER, Code.CYCLES),
+    *(Code.PROXY, Code.ARTEFACT, Code.NO_BETTER, Code.CYCLES, Code.LEAK, Code.STREAM),
 )
 """Classes that speak against reading the policies."""
-
-_LITTLE = 0.02
-"""Where baselines differ by less than this part of what luck does to one agent's return, they do not differ."""
-
-Baselines: TypeAlias = tuple[tuple[str, float, float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,9 @@ class PolicyAudit(Result):
 
     `verdicts`: subject to verdict; `baselines`: site to rows (who, return with its 95 % interval, welfare a step);
     `deviations`: what single agents gain by leaving the others, and the rule; `matrices`: site to (sets, sets), the
-    return of one agent with the policy of the row among others of the column; `moments`: site to the trainings' moments
-    held against each other, where a history was given.
+    return of one agent with the policy of the row among others of the column; `reliances`: site to what becomes of
+    the gain without each part of the view; `moments`: site to the trainings' moments held against each other, where a
+    history was given.
     """
 
     verdicts: dict[str, Verdict]
@@ -53,6 +48,7 @@ class PolicyAudit(Result):
     deviations: tuple[Deviation, ...]
     from_rule: tuple[Deviation, ...]
     matrices: dict[str, np.ndarray]
+    reliances: dict[str, tuple[Reliance, ...]]
     moments: dict[str, tuple[Moments, ...]]
     sets: int
     runs: int
@@ -83,6 +79,7 @@ class PolicyAudit(Result):
         if self.deviations or self.from_rule:
             tables.append(self._deviations())
         tables += [self._matrix(path) for path in self.matrices]
+        tables += [as_table(path, found) for path, found in self.reliances.items() if found]
         for path, trainings in self.moments.items():
             tables += [one.as_table(f"Training {n} at {path}") for n, one in enumerate(trainings)]
         return (Section("Audit of the policies", text, tuple(ordered), figures, tuple(tables)),)
@@ -148,9 +145,10 @@ def audit_policy(
     """Audit policies in a game.
 
     Asked is: whether they do better than the rule, than chance and than any fixed action; whether one agent gains by
-    deviating; whether they play alike with agents of other trainings; how often the game's limits bind under them and
-    under the rule; whether its ledgers hold; whether welfare falls while pay rises; what remains of the gain in
-    variants in which a loophole is closed; and whether training went round, or had come to rest.
+    deviating; whether they play alike with agents of other trainings; what of the gain hangs on each part of what
+    agents see, and on the source of random numbers; how often the game's limits bind under them and under the rule;
+    whether its ledgers hold; whether welfare falls while pay rises; what remains of the gain in variants in which a
+    loophole is closed; and whether training went round, or had come to rest.
 
     **Arguments:**
 
@@ -179,11 +177,13 @@ def audit_policy(
         ticker = Ticker(shown, "audit of the policies", len(game.learners) * (1 + len(history)) + 1)
         pair = Play(made, sets, keys), Play(made, ({},), keys)
         learned, rule = (play.scores for play in pair)
+        other = _other_stream(run_key, runs)
+        elsewhere = score(made, pair[0].together, other, sets=len(sets)), score(made, {}, other)
         ticker.advance(1)
         at: dict[str, AtSite] = {}
         for number, path in enumerate(game.learners):
             training = None if deviator is None else (deviator, jr.fold_in(train_key, number), budget)
-            at[path] = _at_site(pair, path, points, training, generator)
+            at[path] = at_site(pair, elsewhere, path, points, training, generator)
             ticker.advance(1)
         past: dict[str, tuple[Moments, ...]] = {}
         for path in game.learners if history else ():
@@ -209,48 +209,17 @@ def audit_policy(
         deviations=tuple(deviation for site in at.values() for deviation in site.deviations),
         from_rule=tuple(deviation for site in at.values() for deviation in site.from_rule),
         matrices={path: site.matrix for path, site in at.items() if site.matrix is not None},
+        reliances={path: tuple(site.reliances) for path, site in at.items()},
         moments=past,
         sets=len(sets),
         runs=runs,
     )
 
 
-@dataclass(frozen=True)
-class AtSite:
-    """What is asked at one site. `gain`: over the rule; the rest as in `PolicyAudit`."""
-
-    gain: Middle
-    baselines: Baselines
-    deviations: list[Deviation]
-    from_rule: list[Deviation]
-    matrix: np.ndarray | None
-    verdicts: list[Verdict]
-
-
-def _at_site(
-    pair: tuple[Play, Play],
-    path: str,
-    points: int,
-    training: tuple[Algorithm, Key, int] | None,
-    generator: np.random.Generator,
-) -> AtSite:
-    """`pair`: the policies and the rule at play; `training`: of a deviator, with its key and budget."""
-    play, by_rule = pair
-    baselines, scale = _compared(pair, path, points, generator)
-    gain = middle_of(findings.gains(play.made, play.scores, by_rule.scores, path), generator)
-    who = deviators(play.made, path)
-    from_rule = [fixed_deviation(by_rule, path, agent, points) for agent in who]
-    tried = [[fixed_deviation(play, path, agent, points)] for agent in who]
-    if training is not None:
-        for of_agent, agent in zip(tried, who, strict=True):
-            of_agent.append(trained_deviation(play, path, agent, *training))
-    verdicts = [findings.against_rule(path, gain, from_rule, scale)]
-    verdicts += [findings.deviation(of_agent, scale) for of_agent in tried]
-    matrix = None
-    if len(play.policies) > 1 and play.made.agents[path] > 1:
-        matrix = cross_play(play, path, who[0]).mean(2)
-        verdicts.append(findings.with_others(path, matrix, scale))
-    return AtSite(gain, baselines, [one for of_agent in tried for one in of_agent], from_rule, matrix, verdicts)
+def _other_stream(key: Key, runs: int) -> Key:
+    """Keys of another generator than JAX's own."""
+    numbers = jr.bits(key, (4,))
+    return jr.split(jr.wrap_key_data(numbers, impl="rbg"), runs)
 
 
 def _check(game: Game, sets: tuple[Policies, ...], runs: int, deviator: Algorithm | None, budget: int) -> None:
@@ -267,30 +236,3 @@ def _check(game: Game, sets: tuple[Policies, ...], runs: int, deviator: Algorith
             "sets of policies that are judged together have one structure: the same sites, the same sizes"
         )
     game.with_policies(sets[0])
-
-
-def _compared(
-    pair: tuple[Play, Play], path: str, points: int, generator: np.random.Generator
-) -> tuple[Baselines, float]:
-    """Rows of returns and welfare of all baselines at a site; and the scale of returns there: how far apart chance, the
-    rule, the learned and the best fixed action are, or, where pay only changes hands, how much luck is worth to one.
-    """
-    made, keys = pair[0].made, pair[0].keys
-    learner = made.game.learners[path]
-    tried = probes(learner.actions, points)
-    count = jax.tree.leaves(tried)[0].shape[0]
-    fixed = score(made, {path: jax.vmap(learner.alike)(FixedPolicy(tried))}, keys, sets=count)
-    best = int(findings.learners_mean(made, fixed, path).mean(1).argmax())
-    scores = {
-        "learned": pair[0].scores,
-        "the rule": pair[1].scores,
-        "chance": score(made, {path: learner.alike(RandomPolicy(learner.actions))}, keys),
-        f"all always {said(jax.tree.map(operator.itemgetter(best), tried))}": fixed.of(best),
-    }
-    rows = []
-    for who, each in scores.items():
-        returns = middle_of(findings.learners_mean(made, each, path), generator)
-        rows.append((who, *returns, float(each.welfare().mean())))
-    apart = float(np.ptp([row[1] for row in rows]))
-    luck = float(scores["chance"].returns(path).std(axis=1).mean())
-    return tuple(rows), max(apart if apart > _LITTLE * luck else luck, 1e-12)

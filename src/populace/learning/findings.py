@@ -10,6 +10,8 @@ from .game import Watched
 from .rollout import Score
 from .statistics import Middle
 
+_SURE = 4.0
+_SMALL = 0.02
 _SPECIFIC = 0.1
 _OFTEN = 0.05
 _ROUNDING = 1e-4
@@ -130,6 +132,26 @@ def proxy(change: Middle, gained: Mapping[str, Middle]) -> list[Verdict]:
         for path, gain in gained.items()
         if gain.low > 0 > change.high
     ]
+
+
+def stream(path: str, here: np.ndarray, there: np.ndarray, scale: float) -> Verdict:
+    """Whether the gain, (sets, runs), is the same where random numbers come from another generator."""
+    change = float(there.mean() - here.mean())
+    error = float(np.sqrt(sum(_error(gain) ** 2 for gain in (here, there))))
+    numbers = {"gain": float(here.mean()), "other": float(there.mean()), "error": error}
+    subject = f"random numbers at {path}"
+    both = f"{numbers['gain']:+.3g} and {numbers['other']:+.3g} (error of the difference {error:.2g})"
+    if abs(change) > _SURE * error and abs(change) > _SMALL * scale:
+        sentence = f"{path}: with random numbers of another generator the gain over the rule is another: {both}."
+        return Verdict(subject, Code.STREAM, sentence, numbers)
+    sentence = f"{path}: the gain over the rule with random numbers of two generators: {both}."
+    return Verdict(subject, Code.ANY_STREAM, sentence, numbers)
+
+
+def _error(gains: np.ndarray) -> float:
+    """The standard error of a mean over sets and runs that all sets share."""
+    by_run = gains.mean(0)
+    return float(by_run.std(ddof=1) / np.sqrt(by_run.size))
 
 
 def remains(subject: str, gain: Middle, left: Middle) -> Verdict:

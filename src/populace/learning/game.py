@@ -24,6 +24,7 @@ from ..core.shapes import zeros
 from ..core.simulate import initial, next_state
 from ..core.site import Frame
 from .actions import Actions
+from .policies import leaf_name
 
 Policies: TypeAlias = Mapping[str, Policy]
 """Site path to what decides there; at a site that is not named the rule does."""
@@ -56,6 +57,8 @@ class Learner(eqx.Module):
     - `ends`: from a `Step` to (agents,), 1 where the agent's life ended with it, so that no later pay is its own. None:
       where it decided, and is masked at the next step. A site at which agents take turns needs it, and so does one
       whose slots can be born again at once.
+    - `hidden`: names of the parts of the view that an agent in the world could not know, as a leaf of the view is
+      called ("tomorrow", "rivals.cost"): the audit asks what hangs on them.
     - `critic`: from a state to (features,) or (agents, features) that only the critic sees, beside the agent's view: a
       central critic.
     """
@@ -66,6 +69,7 @@ class Learner(eqx.Module):
     who: Float[Array, " agents"] | None = None
     types: Int[Array, " agents"] | None = None
     ends: PerAgent | None = None
+    hidden: tuple[str, ...] = eqx.field(static=True, default=())
     critic: Callable[[State], Array] | None = None
     groups: int = eqx.field(static=True, init=False, default=1)
 
@@ -281,6 +285,12 @@ def _check(path: str, learner: Learner, value: Any, view: Any) -> None:
         raise MethodError(
             f"site '{path}': the rule decides {_said(wanted)} an agent, the learner's actions are {_said(made)}"
         )
+    seen = [leaf_name(where) for where, _ in jax.tree_util.tree_flatten_with_path(view)[0]]
+    for part in learner.hidden:
+        if part not in seen:
+            raise MethodError(
+                f"Learner at '{path}': hidden='{part}' is no part of its view; {did_you_mean(part, seen)}"
+            )
     agents = jax.tree.leaves(value)[0].shape[:1]
     for name, field in (("who", learner.who), ("types", learner.types)):
         if field is not None and field.shape != agents:

@@ -55,6 +55,11 @@ def as_vector(view: Any) -> Float[Array, " d"]:
     return jnp.concatenate([jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(view)])
 
 
+def leaf_name(where: Any) -> str:
+    """What a part of a view is called, of its place in the tree: "price", "rivals.price", "view" for all of it."""
+    return jax.tree_util.keystr(where, simple=True, separator=".") or "view"
+
+
 class NetworkPolicy(Policy):
     """A perceptron from one agent's view to the law of its actions. It draws while it `explores`; else it takes the
     law's middle.

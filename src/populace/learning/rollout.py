@@ -114,20 +114,31 @@ class Score:
         return self.numbers[f"residual:{name}"]
 
 
-def _scored(shared: tuple[Watched, Any], one: tuple[Key, Any]) -> Outcome:
-    watched, static = shared
-    key, arrays = one
+def _scored(shared: tuple[Watched, Any, Any], one: tuple[Key, Any, Any]) -> Outcome:
+    watched, static, plain = shared
+    key, arrays, parts = one
     policies, frozen = eqx.combine(arrays, static)
-    run = OneRun(watched, watched.plugs(policies, frozen), tallying(watched), watched.game.steps)
+    plugs = watched.plugs(policies, frozen)
+    plugs = (plugs[0], *eqx.combine(parts, plain), *plugs[1:])
+    run = OneRun(watched, plugs, tallying(watched), watched.game.steps)
     return one_run(run, (key, {}))
 
 
-def score(watched: Watched, policies: Policies, keys: Key, *, frozen: tuple[Plug, ...] = (), sets: int = 0) -> Score:
+def score(
+    watched: Watched,
+    policies: Policies,
+    keys: Key,
+    *,
+    frozen: tuple[Plug, ...] = (),
+    sets: int = 0,
+    around: tuple[Plug, ...] = (),
+) -> Score:
     """Run policies under common random numbers.
 
     **Arguments:** `policies`: what decides for the learners (a site that is not named: the rule); `frozen`: for those
     who do not learn; `sets`: how many of each stand on the leading axes of their arrays (every set meets the same
-    keys), 0 for one without such an axis; `keys` (runs,).
+    keys), 0 for one without such an axis; `keys` (runs,); `around`: plugs around all who decide, sets and runs on the
+    leading axes of their arrays.
 
     **Returns:** a `Score`.
 
@@ -137,10 +148,13 @@ def score(watched: Watched, policies: Policies, keys: Key, *, frozen: tuple[Plug
     arrays, static = eqx.partition((dict(policies), frozen), eqx.is_array)
     if not sets:
         arrays, sets = jax.tree.map(lambda leaf: leaf[None], arrays), 1
-    many = (jnp.tile(keys, sets), jax.tree.map(lambda leaf: jnp.repeat(leaf, runs, axis=0), arrays))
+    parts, plain = eqx.partition(around, eqx.is_array)
+    parts = jax.tree.map(lambda leaf: leaf.reshape(sets * runs, *leaf.shape[2:]), parts)
+    many = (jnp.tile(keys, sets), jax.tree.map(lambda leaf: jnp.repeat(leaf, runs, axis=0), arrays), parts)
     first = jax.tree.map(lambda leaf: leaf[0], many)
-    size = executor.chunk_size(_scored, (watched, static), first, sets * runs)
-    out = executor.stack_rows(list(executor.chunks(_scored, (watched, static), many, size=size)))
+    shared = (watched, static, plain)
+    size = executor.chunk_size(_scored, shared, first, sets * runs)
+    out = executor.stack_rows(list(executor.chunks(_scored, shared, many, size=size)))
     if (out.fault != NEVER).any():
         raise FaultError(
             f"{int((out.fault != NEVER).sum())} of {out.fault.size} runs gave a site a number outside its domain under "

@@ -111,11 +111,15 @@ class Trying(Plug):
         )
         action = jax.vmap(self._tried)(rows, view, keys)
         acting = asked if self.who is None else asked * self.who
+        done = action
+        if self.who is not None:
+            done = jnp.where(acting > 0, action, proceed(site))
+        elif site.where is not None:
+            done = masked(site.path, action, acting)
+        # Last, so that no note of who decides for the others takes the place of ours.
         site.emit({"state": state, "may": jax.vmap(actions.may)(view), "change": change, "ripe": ripe})
         site.emit({"changed": changed, "acting": acting, "action": action})
-        if self.who is not None:
-            return jnp.where(acting > 0, action, proceed(site))
-        return action if site.where is None else masked(site.path, action, acting)
+        return done
 
     def _tried(self, row: Array, view: Any, key: Key) -> Array:
         whether, what = jr.uniform(key, (2,))

@@ -28,7 +28,7 @@ from ..core.simulate import NEVER, advance, first_fault, initial
 from ..core.site import Frame, Site
 from .actions import Actions, Continuous, Discrete, Mixed
 from .game import Game, Policies, Watched
-from .policies import NetworkPolicy, as_vector
+from .policies import NetworkPolicy, as_vector, leaf_name
 
 
 def span(low: float, high: float) -> str:
@@ -125,7 +125,7 @@ def components(view: Any) -> tuple[tuple[str, bool], ...]:
     """The numbers of one agent's view, in the order in which it becomes a vector: name, and whether it is real."""
     found: list[tuple[str, bool]] = []
     for path, leaf in jax.tree_util.tree_flatten_with_path(view)[0]:
-        label = jax.tree_util.keystr(path, simple=True, separator=".") or "view"
+        label = leaf_name(path)
         real = bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
         found += [(name, real) for name in _indexed(label, leaf.shape)]
     return tuple(found)
