@@ -1,9 +1,9 @@
 """Does the audit of learned policies find what was planted, and leave clean twins alone?
 
 Nine pairs of games (planted.py), in each of which agents learn by PPO, five trainings each; every training is audited
-by itself. A planted loophole is found when the audit names it: the verdict that was to be found is an objection. A clean
-twin is accused when the audit has any objection. Three further pairs (planted_blind.py) were written by somebody who
-had not seen how the audit works, after it was frozen, and are reported apart.
+by itself. A planted loophole is found when the audit names it: the verdict that was to be found is an objection. A
+clean twin is accused when the audit has any objection. Three further pairs (planted_blind.py) were written by somebody
+who had not seen how the audit works, after it was frozen, and are reported apart.
 
     python benchmarks/audit_suite.py [--quick] [--json]
 """

@@ -226,8 +226,8 @@ def main() -> None:
     )
     row = results["rock, paper, scissors"] = turning(asked.quick)
     print(
-        f"rock, paper, scissors: averages of play at most {row['error']:.3f} from a third, play itself {row['last']:.2f} "
-        f"({row['seconds']:.0f} s); {row['verdict']}: {row['says']}",
+        f"rock, paper, scissors: averages of play at most {row['error']:.3f} from a third, play itself "
+        f"{row['last']:.2f} ({row['seconds']:.0f} s); {row['verdict']}: {row['says']}",
         flush=True,
     )
     row = results["pricing"] = colluding(asked.quick)

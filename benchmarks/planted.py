@@ -179,8 +179,8 @@ def births(planted: bool) -> Case:
 
 
 class Debtors(Planted):
-    """Agents borrow to eat, up to what no lender goes beyond. Planted: who would owe more dies, and is born again in
-    the same slot without debts.
+    """Agents borrow to eat and to invest, up to what no lender goes beyond. Planted: who would owe more dies, and is
+    born again in the same slot without debts.
     """
 
     most: float = eqx.field(static=True, default=3.0)
@@ -191,11 +191,11 @@ class Debtors(Planted):
 
     def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
         debt = state["debt"]
-        borrowed = draw.decide("borrow", debt, lambda debt, inner: jnp.full(debt.shape, 0.05))
+        borrowed = draw.decide("borrow", debt, lambda debt, inner: jnp.full(debt.shape, 0.02))
         wage = draw.uniform("wage", 0.9, 1.1, size=AGENTS)
         owed = 0.9 * debt + borrowed
         beyond = (owed > self.most).astype(jnp.float32)
-        eaten = wage + borrowed - 0.1 * debt - 0.01 * debt**2
+        eaten = wage + borrowed + 0.4 * jnp.sqrt(debt) - 0.35 * debt
         if self.planted:
             after = jnp.where(beyond > 0, 0.0, owed)
         else:
@@ -205,7 +205,7 @@ class Debtors(Planted):
 
 
 def debts(planted: bool) -> Case:
-    actions = pop.Continuous(0.0, 1.5, first=0.4)
+    actions = pop.Continuous(0.0, 1.0, first=0.2)
     limits = {"beyond the last loan": lambda step: step.after["died"]}
     made = game(Debtors(planted), "borrow", actions, discount=0.95, limits=limits)
     return Case(made, "limit 'beyond the last loan'", LEANS)

@@ -64,8 +64,9 @@ def test_a_part_is_put_in_its_place_and_no_other_is_touched():
     play = Play(watched(tips()), ({"hold": Holds(0.5, 0.5)},), jr.split(KEY, 8))
     seen = views(play)["hold"]
     assert parts(seen) == ("signal", "tip") and seen["tip"].shape == (1, 8, 16, 3)
-    given = jnp.full((16, 3), 7.0)
-    plugs = (pop.Record(("hold",)), Exchanged("hold", "tip", given), *play.made.game.with_policies(play.policies[0]))
+    given = {"signal": jnp.zeros((16, 3)), "tip": jnp.full((16, 3), 7.0)}
+    swap = Exchanged("hold", given, jnp.array([0.0, 1.0]))
+    plugs = (pop.Record(("hold",)), swap, *play.made.game.with_policies(play.policies[0]))
     run = pop.simulate(tips().model, play.keys[0], 16, plugs=plugs)
     value = np.asarray(run.tape["hold"]["value"])
     assert value == pytest.approx(0.5 * seen["signal"][0, 0] + 3.5, abs=1e-5)

@@ -150,6 +150,8 @@ def audit_policy(
     whether its ledgers hold; whether welfare falls while pay rises; what remains of the gain in variants in which a
     loophole is closed; and whether training went round, or had come to rest.
 
+    Where the game goes on, runs are as long as it takes until later pay counts for little (`Game.to_the_end`).
+
     **Arguments:**
 
     - `policies`: one set, site to policy, or one a training (`LearnedPolicies.policies`), of the same structure.
@@ -168,8 +170,8 @@ def audit_policy(
     """
     sets = (policies,) if isinstance(policies, Mapping) else tuple(policies)
     _check(game, sets, runs, deviator, budget)
-    made = watched(game)
-    closed = {name: watched(variant) for name, variant in (variants or {}).items()}
+    made = watched(game.to_the_end())
+    closed = {name: watched(variant.to_the_end()) for name, variant in (variants or {}).items()}
     run_key, train_key, boot_key = jr.split(key, 3)
     past_key = jr.fold_in(key, 3)
     keys, generator = jr.split(run_key, runs), host_generator(boot_key)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from .._results import Code, Table, Verdict
 from .._types import Key
@@ -18,9 +18,9 @@ from ..core.plug import Plug, Proceed
 from ..core.site import Site
 from . import findings
 from .deviations import Play
-from .game import Watched
+from .game import Policies, Watched
 from .policies import leaf_name
-from .rollout import rollout, score
+from .rollout import Score, rollout, score
 from .statistics import Middle, middle_of
 
 _SMALL = 0.02
@@ -34,13 +34,13 @@ def parts(view: Any) -> tuple[str, ...]:
 
 
 class Exchanged(Plug):
-    """At a decision, one part of what agents see is what agents of another run saw at that step. `values`: (steps,
-    agents, ...).
+    """At a decision, some parts of what agents see are what agents of another run saw at that step. `values`: the view,
+    (steps, agents, ...); `chosen`: (parts,) 1 for those that are.
     """
 
     site: str = eqx.field(static=True)
-    part: str = eqx.field(static=True)
-    values: Array
+    values: Any
+    chosen: Float[Array, " parts"]
 
     def sites(self) -> tuple[str, ...]:
         return (self.site,)
@@ -48,10 +48,11 @@ class Exchanged(Plug):
     def around(self, site: Site, proceed: Proceed) -> Any:
         if site.path != self.site or not isinstance(site.mechanism, Decision):
             return proceed(site)
-        here = self.values[jnp.clip(site.time - 1, 0, self.values.shape[0] - 1)]
-        swapped = lambda where, leaf: here if leaf_name(where) == self.part else leaf  # noqa: E731
-        view = jax.tree_util.tree_map_with_path(swapped, site.mechanism.view)
-        return proceed(site.with_mechanism(Decision(view, site.mechanism.rule)))
+        own, form = jax.tree.flatten(site.mechanism.view)
+        others = jax.tree.leaves(self.values)
+        step = jnp.clip(site.time - 1, 0, others[0].shape[0] - 1)
+        leaves = [jnp.where(self.chosen[i] > 0, others[i][step], leaf) for i, leaf in enumerate(own)]
+        return proceed(site.with_mechanism(Decision(jax.tree.unflatten(form, leaves), site.mechanism.rule)))
 
 
 def _views(shared: tuple[Watched, Any], one: tuple[Key, Any]) -> Any:
@@ -90,30 +91,33 @@ class Reliance:
 def reliances(pair: tuple[Play, Play], path: str, generator: np.random.Generator) -> list[Reliance]:
     """Part by part of the view at a site. `pair`: the policies and the rule at play."""
     play, by_rule = pair
-    learner = play.made.game.learners[path]
-    seen, by_rule_seen = views(play)[path], views(by_rule)[path]
+    made, sets = play.made, len(play.policies)
+    names = parts(made.views[path])[:_PARTS]
+    chosen = jnp.eye(len(names), len(parts(made.views[path])))
+    # Each run gets what the next one saw, of the same set.
+    seen = jax.tree.map(lambda leaf: jnp.asarray(np.roll(leaf, -1, axis=1)), views(play)[path])
+    without = _without(made, play.together, play.keys, Exchanged(path, seen, chosen), sets)
+    one_set = jax.tree.map(lambda leaf: leaf[:1], seen)
+    rule = _without(made, {}, play.keys, Exchanged(path, one_set, chosen), 1)
+    own = findings.learners_mean(made, play.scores, path)
+    usual = findings.learners_mean(made, by_rule.scores, path)
     out = []
-    for part in parts(play.made.views[path])[:_PARTS]:
-        without = score(play.made, play.together, play.keys, sets=len(play.policies), around=(_swap(path, part, seen),))
-        rule = score(play.made, {}, play.keys, around=(_swap(path, part, by_rule_seen),))
-        own, other = (findings.learners_mean(play.made, one, path) for one in (play.scores, without))
-        usual = findings.learners_mean(play.made, by_rule.scores, path)
-        out.append(
-            Reliance(
-                part,
-                part in learner.hidden,
-                middle_of(other - usual, generator),
-                middle_of(own - other, generator),
-                bool((rule.returns(path) != by_rule.scores.returns(path)).any()),
-            )
-        )
+    for number, part in enumerate(names):
+        other = findings.learners_mean(made, without, path)[number * sets : (number + 1) * sets]
+        looks = bool((rule.returns(path)[number] != by_rule.scores.returns(path)[0]).any())
+        remains, lost = middle_of(other - usual, generator), middle_of(own - other, generator)
+        out.append(Reliance(part, part in made.game.learners[path].hidden, remains, lost, looks))
     return out
 
 
-def _swap(path: str, part: str, seen: Any) -> Exchanged:
-    """Each run gets the part that the next one saw, of the same set."""
-    leaf = dict(zip(parts(seen), jax.tree.leaves(seen), strict=True))[part]
-    return Exchanged(path, part, jnp.asarray(np.roll(leaf, -1, axis=1)))
+def _without(made: Watched, together: Policies, keys: Key, swap: Exchanged, sets: int) -> Score:
+    """Scores of all sets without the first part, then of all without the second, ..."""
+    count, runs = swap.chosen.shape[0], keys.shape[0]
+    values = jax.tree.map(lambda leaf: jnp.tile(leaf, (count, *(1 for _ in leaf.shape[1:]))), swap.values)
+    chosen = jnp.broadcast_to(swap.chosen[:, None, None], (count, sets, runs, swap.chosen.shape[1]))
+    around = Exchanged(swap.site, values, chosen.reshape(count * sets, runs, -1))
+    policies = jax.tree.map(lambda leaf: jnp.tile(leaf, (count, *(1 for _ in leaf.shape[1:]))), dict(together))
+    return score(made, policies, keys, sets=count * sets, around=(around,))
 
 
 def leaks(path: str, gain: Middle, found: Sequence[Reliance], scale: float) -> list[Verdict]:

@@ -4,6 +4,8 @@ Rewards, welfare, limits and ledgers are functions of a `Step`, declared beside 
 asked with other rewards, and so that nothing that is learned from can leak into how the model moves.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -25,6 +27,8 @@ from ..core.simulate import initial, next_state
 from ..core.site import Frame
 from .actions import Actions
 from .policies import leaf_name
+
+_LITTLE, _LONGER = 0.05, 4
 
 Policies: TypeAlias = Mapping[str, Policy]
 """Site path to what decides there; at a site that is not named the rule does."""
@@ -132,6 +136,17 @@ class Game(eqx.Module):
             if path not in self.learners:
                 raise UnknownSiteError(f"nobody learns at '{path}'; {did_you_mean(path, list(self.learners))}")
         return (*(self.deciding(path, policy) for path, policy in policies.items()), *self.plugs)
+
+    def to_the_end(self) -> "Game":
+        """The game with a window so long that what lies behind it counts for little: a policy that lives off the future
+        looks good where the future is not counted. At most four times as long; as it is, where it is finite or where
+        later pay counts in full.
+        """
+        discount = max(learner.discount for learner in self.learners.values())
+        if self.finite or not 0 < discount < 1:
+            return self
+        wanted = math.ceil(math.log(_LITTLE) / math.log(discount))
+        return dataclasses.replace(self, steps=min(max(self.steps, wanted), _LONGER * self.steps))
 
     def deciding(self, path: str, policy: Policy) -> Deciding:
         """One policy at its site, for those who learn there."""
