@@ -15,6 +15,7 @@ from typing import Any
 
 import jax.random as jr
 from planted import PAIRS, Case
+from planted_blind import PAIRS as BLIND
 
 import populace as pop
 
@@ -56,11 +57,22 @@ def main() -> None:
     parser.add_argument("--only", default="", help="pairs whose name holds this")
     settings = parser.parse_args()
     pop.use_all_cores()
-    seeds, rows = (1 if settings.quick else SEEDS), []
+    seeds = 1 if settings.quick else SEEDS
+    chosen = {name: make for name, make in PAIRS.items() if settings.only in name}
+    blind = {name: make for name, make in BLIND.items() if settings.only in name}
     print(f"{'pair':22} {'found':>8} {'accused':>8} {'s':>6}  what the audit says of the planted twin")
-    for name, make in PAIRS.items():
-        if settings.only not in name:
-            continue
+    results = counted(chosen, seeds)
+    if blind:
+        print("written blind:")
+    results["blind"] = counted(blind, seeds)
+    if settings.json:
+        print(json.dumps(results))
+
+
+def counted(pairs: dict[str, Any], seeds: int) -> dict[str, Any]:
+    """Ask the audit of pairs, and count."""
+    rows = []
+    for name, make in pairs.items():
         row = asked(name, make, seeds)
         rows.append(row)
         counts = f"{row['found']:>3} of {seeds} {row['accused']:>3} of {seeds} {row['seconds']:6.1f}"
@@ -70,9 +82,7 @@ def main() -> None:
     total = seeds * len(rows)
     found, accused = sum(row["found"] for row in rows), sum(row["accused"] for row in rows)
     print(f"planted found {found} of {total}; clean accused {accused} of {total}")
-    if settings.json:
-        counts = {"planted_found": found, "clean_accused": accused, "of": total}
-        print(json.dumps({**counts, "findings": rows}))
+    return {"planted_found": found, "clean_accused": accused, "of": total, "findings": rows}
 
 
 if __name__ == "__main__":

@@ -197,6 +197,7 @@ from populace.learning.distillation import Distilled as Distilled
 from populace.learning.distillation import distil as distil
 from populace.learning.environments import EnvironmentState as EnvironmentState
 from populace.learning.environments import FunctionalEnvironment as FunctionalEnvironment
+from populace.learning.evolution import EvolutionStrategies as EvolutionStrategies
 from populace.learning.fictitious_play import FictitiousPlay as FictitiousPlay
 from populace.learning.foreign import CallbackPolicy as CallbackPolicy
 from populace.learning.foreign import FunctionPolicy as FunctionPolicy

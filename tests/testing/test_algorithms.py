@@ -30,8 +30,18 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
         (pop.MultiplicativeWeights(), duel()),
         (pop.MultiplicativeWeights(optimistic=True), duel()),
         (pop.FictitiousPlay(worlds=6), duel()),
+        (pop.EvolutionStrategies(worlds=2, hidden=(3,)), duel()),
+        (pop.EvolutionStrategies(worlds=2, hidden=(3,), together=True), levers()),
     ],
-    ids=["tables", "tables of a game that ends", "weights", "optimistic weights", "fictitious play"],
+    ids=[
+        "tables",
+        "tables of a game that ends",
+        "weights",
+        "optimistic weights",
+        "fictitious play",
+        "evolution",
+        "evolution together",
+    ],
 )
 def test_the_house_s_other_algorithms_are_sound(algorithm: pop.Algorithm, game: pop.Game):
     check_algorithm(algorithm, game, jr.key(0))
