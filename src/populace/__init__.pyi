@@ -214,6 +214,7 @@ from populace.learning.pettingzoo import parallel_environment as parallel_enviro
 from populace.learning.policies import FixedPolicy as FixedPolicy
 from populace.learning.policies import NetworkPolicy as NetworkPolicy
 from populace.learning.policies import RandomPolicy as RandomPolicy
+from populace.learning.policies import RecurrentPolicy as RecurrentPolicy
 from populace.learning.ppo import PPO as PPO
 from populace.learning.qlearning import QLearning as QLearning
 from populace.learning.students import Formula as Formula

@@ -179,6 +179,19 @@ def test_memory_of_each_and_of_some():
     np.testing.assert_array_equal(some, np.where(WHO > 0, 10.0 + np.arange(T)[:, None], 0.5 * VIEW))
 
 
+def test_policies_in_front_of_each_other_keep_memories_of_their_own():
+    """Some decide by one policy, the rest by another that stands behind it; inside a loop too, and over a fork."""
+    both = lambda path: (Deciding(path, Counting(10.0), who=WHO), Deciding(path, Counting(200.0)))  # noqa: E731
+    expected = np.where(WHO > 0, 10.0, 200.0) + np.arange(T)[:, None]
+    np.testing.assert_array_equal(catch(*both("fish")), expected)
+    looped = catch(*both("days/fish"), model=Fishers(looped=True))
+    turns = np.arange(3 * T).reshape(T, 3).sum(1)[:, None]
+    np.testing.assert_array_equal(looped, 3 * np.where(WHO > 0, 10.0, 200.0) + turns)
+    first = simulate(Fishers(), jr.key(2), 2, plugs=both("fish"))
+    then = simulate(Fishers(), jr.key(2), T - 2, plugs=both("fish"), start=first.final)
+    np.testing.assert_array_equal(np.asarray(then.observations["catch"]), expected[2:])
+
+
 def test_memory_goes_through_a_loop_and_on_to_the_next_step():
     got = catch(Deciding("days/fish", Counting(10.0)), model=Fishers(looped=True))
     turns = 10.0 + np.arange(3 * T).reshape(T, 3)

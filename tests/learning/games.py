@@ -141,3 +141,24 @@ def tips(hidden: tuple[str, ...] = ("tip",)) -> pop.Game:
     """Nobody in the world knows the tip."""
     learner = pop.Learner(lambda step: step.after["paid"], pop.Continuous(-3.0, 3.0), discount=0.5, hidden=hidden)
     return pop.Game(Tips(), 16, {"hold": learner})
+
+
+class Recall(pop.Model):
+    """A sign is shown at the first step only; at each one it pays to say it."""
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        sign = 2.0 * draw.bernoulli("sign", 0.5, size=4) - 1.0
+        return {"sign": sign, "shown": sign, "paid": jnp.zeros(4)}
+
+    def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
+        said = draw.decide("say", state["shown"], lambda shown, inner: jnp.zeros(shown.shape))
+        return {"sign": state["sign"], "shown": jnp.zeros(4), "paid": -((said - state["sign"]) ** 2)}
+
+    def observe(self, state: dict[str, Array]) -> dict[str, Array]:
+        return {"paid": state["paid"].sum()}
+
+
+def recall() -> pop.Game:
+    """Who does not remember loses 1 at each of the later steps, five in all."""
+    learner = pop.Learner(lambda step: step.after["paid"], pop.Continuous(-2.0, 2.0), discount=1.0)
+    return pop.Game(Recall(), 6, {"say": learner}, finite=True)

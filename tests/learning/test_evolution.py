@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from tests.learning.games import duopoly, levers
+from tests.learning.games import duopoly, levers, recall
 
 import populace as pop
 
@@ -40,3 +40,10 @@ def test_types_have_weights_of_their_own_and_others_keep_to_the_rule():
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, float]):
     with pytest.raises(pop.MethodError, match="EvolutionStrategies"):
         pop.EvolutionStrategies(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("memory", "least", "most"), [(0, -5.5, -4.9), (4, -0.5, 0.0)])
+def test_who_remembers_says_what_was_shown_once(memory: int, least: float, most: float):
+    algorithm = pop.EvolutionStrategies(memory=memory, worlds=16)
+    learned = pop.learn(recall(), algorithm, jr.key(0), budget=32 * 120, seeds=1, runs=32)
+    assert least < learned.scores.returns("say").mean() < most

@@ -1,5 +1,7 @@
 """What is watched of a game, and what is refused before it is played."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -105,3 +107,15 @@ def learner(**changes: object) -> pop.Learner:
 def test_what_does_not_fit_is_refused_before_it_runs(make: object, error: type[Exception], says: str):
     with pytest.raises(error, match=says):
         make()  # type: ignore[operator]
+
+
+def test_a_window_is_long_enough_for_what_counts():
+    """.9^29 is the first power below a twentieth; never more than four times as long, and a game that ends is whole."""
+    learner = dataclasses.replace(fish_war(2, steps=10).learners["harvest"], discount=0.9)
+    game = pop.Game(fish_war(2).model, 10, {"harvest": learner})
+    assert game.to_the_end().steps == 29
+    assert dataclasses.replace(game, steps=5).to_the_end().steps == 20
+    assert dataclasses.replace(game, steps=60).to_the_end().steps == 60
+    assert dataclasses.replace(game, finite=True).to_the_end().steps == 10
+    undiscounted = dataclasses.replace(learner, discount=1.0)
+    assert dataclasses.replace(game, learners={"harvest": undiscounted}).to_the_end().steps == 10

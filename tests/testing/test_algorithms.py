@@ -31,7 +31,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
         (pop.MultiplicativeWeights(optimistic=True), duel()),
         (pop.FictitiousPlay(worlds=6), duel()),
         (pop.EvolutionStrategies(worlds=2, hidden=(3,)), duel()),
-        (pop.EvolutionStrategies(worlds=2, hidden=(3,), together=True), levers()),
+        (pop.EvolutionStrategies(worlds=2, hidden=(3,), memory=2, together=True), levers()),
     ],
     ids=[
         "tables",

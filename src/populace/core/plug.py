@@ -192,7 +192,9 @@ class Deciding(Plug):
             raise SiteError(f"site '{site.path}': a policy decides for agents, on the leading axis of the view")
         agents = site.shape[0]
         acting = site.mask() if self.who is None else site.mask() * self.who
-        before = self._memory(site, agents)
+        others = None if self.who is None else proceed(site)
+        slot = _slot(site)
+        before = self._memory(site, slot, agents)
         keys = jax.vmap(lambda i: jax.random.fold_in(site.key, i))(
             jnp.arange(agents) if site.follow is None else site.follow
         )
@@ -201,10 +203,10 @@ class Deciding(Plug):
             self.policy, site.mechanism.view, before, keys
         )
         after = _select(acting > 0, act.memory, self._fresh(agents))
-        site.frame.memory_after[site.path] = Memory(jnp.array(True), after)
+        site.frame.memory_after[slot] = Memory(jnp.array(True), after)
         action = act.action
         if self.who is not None:
-            action = _select(acting > 0, action, proceed(site))
+            action = _select(acting > 0, action, others)
         elif site.where is not None:
             action = masked(site.path, action, acting)
         site.emit({"view": site.mechanism.view, "action": action, "info": act.info, "acting": acting})
@@ -216,12 +218,18 @@ class Deciding(Plug):
         spread = lambda leaf: jnp.broadcast_to(leaf, (agents, *jnp.shape(leaf)))  # noqa: E731
         return jax.tree.map(spread, self.policy.memory())
 
-    def _memory(self, site: Site, agents: int) -> Any:
+    def _memory(self, site: Site, slot: str, agents: int) -> Any:
         fresh = self._fresh(agents)
-        if site.frame.memory is None or site.path not in site.frame.memory:
+        if site.frame.memory is None or slot not in site.frame.memory:
             return fresh
-        kept = site.frame.memory[site.path]
+        kept = site.frame.memory[slot]
         return _select(kept.started, kept.tree, fresh)
+
+
+def _slot(site: Site) -> str:
+    """Where the next policy at a site keeps its memory: policies may stand one behind the other, innermost first."""
+    behind = sum(key == site.path or key.startswith(f"{site.path}//") for key in site.frame.memory_after)
+    return f"{site.path}//{behind}" if behind else site.path
 
 
 class Record(Plug):

@@ -7,7 +7,7 @@ Spokoiny (2017), "Random gradient-free minimization of convex functions", Founda
 """
 
 import operator
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -23,8 +23,10 @@ from ..core.plug import Deciding, Plug
 from ..core.simulate import NEVER
 from .algorithm import Algorithm, News
 from .game import Learner, Policies, Watched
-from .policies import NetworkPolicy, as_vector, first_policy
+from .policies import NetworkPolicy, RecurrentPolicy, as_vector, first_policy, first_recurrent
 from .rollout import Rollout, rolled
+
+Network: TypeAlias = NetworkPolicy | RecurrentPolicy
 
 _LATE = 0.6
 """From this part of the training on, weights are averaged."""
@@ -39,7 +41,7 @@ class Shaken(eqx.Module):
     the later updates, `count` of them.
     """
 
-    policy: NetworkPolicy
+    policy: Network
     state: Any
     mean: Any
     count: Float[Array, ""]
@@ -55,15 +57,16 @@ class EvolutionStrategies(Algorithm):
     come late and models jump. The price: more runs than PPO takes where it works, pay behind the end of a run is not
     seen, and shaken others are not quite the others (docs/design/learning.md has figures).
 
-    **Arguments:** `worlds`: pairs of runs an update learns from; `spread`: s, of the shaking
-    at first; it falls to a tenth; `rate`: the first step of
-    Adam, which falls as the square of what is left; `hidden`: the layers; `together`.
+    **Arguments:** `worlds`: pairs of runs an update learns from; `spread`: s, of the shaking at first; it falls to a
+    tenth; `rate`: the first step of Adam, which falls as the square of what is left; `hidden`: the layers; `memory`:
+    how many numbers an agent remembers (`RecurrentPolicy`), 0 for none; `together`.
     """
 
     worlds: int = eqx.field(static=True, default=32)
     spread: float = eqx.field(static=True, default=0.2)
     rate: float = eqx.field(static=True, default=0.05)
     hidden: tuple[int, ...] = eqx.field(static=True, default=(8,))
+    memory: int = eqx.field(static=True, default=0)
     together: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
@@ -79,7 +82,11 @@ class EvolutionStrategies(Algorithm):
         for number, (path, learner) in enumerate(watched.game.learners.items()):
 
             def one(k: Key, path: str = path, learner: Learner = learner) -> Shaken:
-                policy = first_policy(k, watched.views[path], learner.actions, self.hidden).settled()
+                view, actions = watched.views[path], learner.actions
+                if self.memory:
+                    policy = first_recurrent(k, view, actions, self.hidden, self.memory)
+                else:
+                    policy = first_policy(k, view, actions, self.hidden).settled()
                 return Shaken(policy, optax.scale_by_adam().init(policy.weights), policy.weights, jnp.float32(0.0))
 
             own = jr.fold_in(key, number)
@@ -116,7 +123,7 @@ class EvolutionStrategies(Algorithm):
             worth = sum(r.sum(-1, keepdims=True) for r in returns.values()) if self.together else own
             learns = both.notes[path]["acting"].max((0, 1, 2)) > 0
             slope = self._slope(sites[path], draws[path], jnp.broadcast_to(worth, own.shape), learns)
-            seen = _some(both.notes[path], watched.game.learners[path])
+            seen = _some(both.notes[path])
             after[path] = self._moved(shaken, slope, seen, progress, watched.game.learners[path])
             mean[path] = (own * learns).sum() / (own[..., 0].size * jnp.maximum(learns.sum(), 1.0))
         broken = jnp.stack([(~jnp.isfinite(r)).sum() for r in returns.values()]).sum()
@@ -151,9 +158,8 @@ class EvolutionStrategies(Algorithm):
             return Shaken(eqx.tree_at(lambda p: p.weights, shaken.policy, weights), state, mean, count)
 
         moved = one(shaken, slope[0]) if learner.types is None else jax.vmap(one)(shaken, slope)
-        scale = (
-            moved.policy.scale if learner.types is None else jax.tree.map(operator.itemgetter(0), moved.policy.scale)
-        )
+        scale = moved.policy.scale
+        scale = scale if learner.types is None else jax.tree.map(operator.itemgetter(0), scale)
         # The scale of what is seen is learned at first only: later it would move the policy by itself.
         vectors, weights = seen
         scale = jax.tree.map(lambda new, old: jnp.where(progress < 0.2, new, old), scale.with_(vectors, weights), scale)
@@ -163,7 +169,7 @@ class EvolutionStrategies(Algorithm):
 class _Site:
     """A site's policy as a copy an agent, to be shaken; `shape` of the draws, (agents, parameters)."""
 
-    def __init__(self, watched: Watched, path: str, policy: NetworkPolicy):
+    def __init__(self, watched: Watched, path: str, policy: Network):
         learner, agents = watched.game.learners[path], watched.agents[path]
         self.path, self.learner, self.steps = path, learner, watched.game.steps
         self.groups = learner.groups
@@ -175,7 +181,7 @@ class _Site:
     def deciding(self, shift: Float[Array, "agents parameters"]) -> Deciding:
         """Each agent with its own weights, shaken."""
 
-        def one(policy: NetworkPolicy, shift: Array) -> NetworkPolicy:
+        def one(policy: Network, shift: Array) -> Network:
             flat, back = ravel_pytree(policy.weights)
             return eqx.tree_at(lambda p: p.weights, policy, back(flat + shift))
 
@@ -186,7 +192,7 @@ class _Site:
         return jnp.einsum("wpta,t->wpa", rewards, self.learner.discount ** jnp.arange(self.steps))
 
 
-def _some(note: Any, learner: Learner) -> tuple[Float[Array, "rows d"], Float[Array, " rows"]]:
+def _some(note: Any) -> tuple[Float[Array, "rows d"], Float[Array, " rows"]]:
     """Views of the runs as vectors, and 1 for those of learners."""
     acting = note["acting"].reshape(-1)
     views = jax.tree.map(lambda leaf: leaf.reshape(acting.size, *leaf.shape[4:]), note["view"])

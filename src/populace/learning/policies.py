@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jaxtyping import Array, Float
 
 from .._types import Key
@@ -87,11 +88,53 @@ class NetworkPolicy(Policy):
         return NetworkPolicy(self.weights, self.scale, self.actions, explores=False)
 
 
+class RecurrentPolicy(Policy):
+    """A network with a memory: a gated recurrent unit (K. Cho et al. 2014, "Learning phrase representations using RNN
+    encoder-decoder", EMNLP) from an agent's view and memory to its next memory, and a perceptron from both to the law
+    of its actions, of which it takes the middle.
+
+    `weights`: those of the gates, the candidate and the perceptron; `scale` of the views.
+    """
+
+    weights: dict[str, Any]
+    scale: Scale
+    actions: Actions
+    size: int = eqx.field(static=True)
+
+    def memory(self) -> Float[Array, " size"]:
+        return jnp.zeros(self.size)
+
+    def act(self, view: Any, memory: Any, key: Key) -> Act:
+        seen = self.scale(as_vector(view))
+        both = jnp.concatenate([seen, memory])
+        update, reset = jnp.split(jax.nn.sigmoid(perceptron(self.weights["gates"], both)), 2)
+        candidate = jnp.tanh(perceptron(self.weights["candidate"], jnp.concatenate([seen, reset * memory])))
+        after = (1.0 - update) * memory + update * candidate
+        law = perceptron(self.weights["law"], jnp.concatenate([seen, after]))
+        return Act(self.actions.action(self.actions.mode(law, view)), after)
+
+
+def first_recurrent(key: Key, view: Any, actions: Actions, hidden: tuple[int, ...], size: int) -> RecurrentPolicy:
+    """One that has learned nothing. `view`: one agent's, or its shapes; `size`: of the memory."""
+    seen = _length(view)
+    layers = {
+        "gates": First((seen + size, 2 * size), last=1.0),
+        "candidate": First((seen + size, size), last=1.0),
+        "law": First((seen + size, *hidden, actions.width), last=0.01),
+    }
+    weights = {name: first(jr.fold_in(key, number)) for number, (name, first) in enumerate(layers.items())}
+    return RecurrentPolicy(weights, no_scale(seen), actions, size)
+
+
 def first_policy(key: Key, view: Any, actions: Actions, hidden: tuple[int, ...]) -> NetworkPolicy:
     """A policy that has learned nothing: nearly the same law whatever it sees. `view`: one agent's, or its shapes."""
-    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(view))
+    size = _length(view)
     weights = First((size, *hidden, actions.width), last=0.01)(key)
     return NetworkPolicy(weights, no_scale(size), actions)
+
+
+def _length(view: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(view))
 
 
 class FixedPolicy(Policy):

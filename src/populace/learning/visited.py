@@ -54,10 +54,11 @@ class Beside(Plug):
         if site.path != self.deciding.site or not isinstance(site.mechanism, Decision):
             return proceed(site)
         rule = proceed(site)
+        behind = dict(site.frame.memory_after)
         action = self.deciding.around(site, lambda _: rule)
         site.emit({"x": _vectors(site.mechanism.view), "learned": _vectors(action), "rule": _vectors(rule)})
         if self.slopes:
-            aside = dataclasses.replace(site, frame=Frame(memory=site.frame.memory))
+            aside = dataclasses.replace(site, frame=Frame(memory=site.frame.memory, memory_after=behind))
             of_policy = _slopes(aside, site.mechanism, lambda moved: self.deciding.around(moved, lambda _: rule))
             with _undisturbed(site.frame):
                 of_rule = _slopes(site, site.mechanism, proceed)
@@ -89,6 +90,7 @@ def _undisturbed(frame: Frame) -> Iterator[None]:
     """What sites note inside is forgotten: it belongs to a derivative's trace."""
     parts: tuple[Any, ...] = (frame.tape, frame.faults, frame.memory_after, frame.listed)
     kept = [dict(part) for part in parts]
+    frame.memory_after.clear()  # policies find their memory by how many have written theirs before
     yield
     for part, before in zip(parts, kept, strict=True):
         part.clear()
