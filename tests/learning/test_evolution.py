@@ -18,7 +18,7 @@ def quantities(algorithm: pop.Algorithm, updates: int) -> list[np.ndarray]:
 
 
 def test_each_for_itself_makes_what_cournot_says():
-    for found in quantities(pop.EvolutionStrategies(), 250):
+    for found in quantities(pop.EvolutionStrategies(), 160):
         assert found == pytest.approx(30.0, rel=0.1)
 
 
