@@ -126,6 +126,12 @@ class Progress(eqx.Module):
 
 
 @eqx.filter_jit
+def _begun(algorithm: Algorithm, watched: Watched, keys: Key) -> Any:
+    """What each seed knows at first."""
+    return jax.vmap(lambda key: algorithm.begin(watched, key))(keys)
+
+
+@eqx.filter_jit
 def _playing(algorithm: Algorithm, watched: Watched, learned: Any) -> Policies:
     """What each seed plays now, (seeds, 1, ...)."""
     return jax.vmap(lambda one: jax.tree.map(lambda leaf: leaf[None], algorithm.playing(watched, one)))(learned)
@@ -141,7 +147,7 @@ class Training(Method[Lesson, Progress, Progress]):
         if updates < 1:
             raise MethodError(f"a budget of {budget} runs is less than one update takes: give {self.algorithm.runs}")
         keys = jr.split(key, task.seeds)
-        learned = jax.jit(jax.vmap(lambda k: self.algorithm.begin(task.watched, k)))(keys)
+        learned = _begun(self.algorithm, task.watched, keys)
         empty = {path: np.zeros((task.seeds, 0), np.float32) for path in task.watched.game.learners}
         history = _playing(self.algorithm, task.watched, learned)
         return Progress(learned, empty, history, np.zeros(task.seeds, bool), np.array(updates))
