@@ -101,6 +101,7 @@ class PPO(Algorithm):
     - `decay`: of the advantages' weights (`generalised_advantages`).
     - `rate`: the first step of Adam; it falls as the square of what is left, to a hundredth.
     - `entropy`: what the law's entropy is worth at first, in standard deviations of the advantage; it falls to nothing.
+      `Continuous` actions go on trying without it (`least`); laws over options may settle early, which .1 puts off.
     - `hidden`: the layers of policy and critic.
     - `longest`: the largest norm of a gradient.
     """
