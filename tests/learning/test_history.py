@@ -1,5 +1,6 @@
 """Moments of a training against each other. The histories here are made by hand."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -62,3 +63,13 @@ def test_one_training_of_several_that_turns_is_not_all():
     still = moments(watched(duel()), turning()[:1] * 4, "move", KEY, 8)
     assert over_training("move", [turns, still, still])[0].code is pop.Code.NO_CYCLE
     assert over_training("move", [turns, turns, still])[0].code is pop.Code.CYCLES
+
+
+def test_what_luck_hides_is_not_said():
+    """Players who draw two moves of three: how they fare against each other is small beside the luck of eight runs."""
+    halves = [jnp.roll(jnp.array([0.5, 0.5, 0.0]), move % 3) for move in range(12)]
+    moves = jnp.arange(3, dtype=jnp.int32)
+    both = lambda chances: jax.vmap(lambda c: pop.MixedPolicy(c, moves))(jnp.stack([chances] * 2))  # noqa: E731
+    found = moments(watched(duel()), [{"move": both(chances)} for chances in halves], "move", KEY, 8)
+    verdict = over_training("move", [found])[0]
+    assert verdict.code is pop.Code.UNJUDGED and found.open > 0.3 and "more runs" in verdict.sentence

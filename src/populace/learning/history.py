@@ -25,6 +25,7 @@ _SURE = 3.0
 _SMALL = 0.02
 _MOVES = 0.1
 """Steps above this part of the longest way between two moments are no rest."""
+_OPEN = 0.3
 _VIEWS = 256
 """Views on which policies are compared."""
 
@@ -36,7 +37,8 @@ class Moments:
     `moments` (c,): their numbers in the history; `returns` (c, c): what one agent with the policy of the row earns
     among the others of the column, the mean over types; `table` (c, c): by how much more than the other way round,
     with its `error`; `flow`: that table as a ranking and what goes round; `cycle`: moments after the first third, each
-    of which beats the next and the last the first, () for none; `shares` (c,): alpha-rank; `apart` (c, c): how
+    of which beats the next and the last the first, () for none; `open`: of the pairs of these moments, the part that
+    acts differently and cannot be told apart by what it earns; `shares` (c,): alpha-rank; `apart` (c, c): how
     differently they act on the same views, 0 to 1.
     """
 
@@ -47,6 +49,7 @@ class Moments:
     error: np.ndarray
     flow: Flow
     cycle: tuple[int, ...]
+    open: float
     shares: np.ndarray
     apart: np.ndarray
 
@@ -83,11 +86,13 @@ def moments(made: Watched, history: Sequence[Policies], path: str, key: Key, run
     table, error = gains.mean(2), gains.std(2, ddof=1) / np.sqrt(runs)
     size = max(float(np.ptp(returns.mean(2))), 1e-12)
     beats = table > np.maximum(_SURE * error, _SMALL * size)
-    cycle = find_cycle(beats & late & late[:, None])
+    both = late & late[:, None]
+    cycle = find_cycle(beats & both)
     shares = alpha_rank(np.where(table > _SURE * error, table / size, 0.0))
     apart = _apart(made, play.together, path, acting)
-    cyc = tuple(int(chosen[i]) for i in cycle)
-    return Moments(path, chosen, returns.mean(2), table, error, flow(table), cyc, shares, apart)
+    unsaid = (both & ~beats & ~beats.T & (apart > _MOVES)).sum() / max(1, both.sum() - late.sum())
+    numbers = tuple(int(chosen[i]) for i in cycle)
+    return Moments(path, chosen, returns.mean(2), table, error, flow(table), numbers, float(unsaid), shares, apart)
 
 
 def _chosen(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,11 +162,19 @@ def _cycles(path: str, trainings: Sequence[Moments]) -> Verdict:
             f"rounds, {round_}. No one of them is what such agents come to do."
         )
         return Verdict(subject, Code.CYCLES, sentence, numbers)
+    unsaid = float(np.mean([one.open for one in trainings]))
+    if unsaid > _OPEN:
+        sentence = (
+            f"{path}: whether learning goes round cannot be said: after the first third of a training "
+            f"{100 * unsaid:.0f} % of pairs of its moments act differently and cannot be told apart by what they earn. "
+            "Take more runs."
+        )
+        return Verdict(subject, Code.UNJUDGED, sentence, numbers | {"open": unsaid})
     sentence = (
-        f"{path}: after the first third of a training its moments can be ranked by who beats whom, in "
+        f"{path}: after the first third of a training no moments beat each other in a round, in "
         f"{len(trainings) - len(found)} of {len(trainings)} trainings."
     )
-    return Verdict(subject, Code.NO_CYCLE, sentence, numbers)
+    return Verdict(subject, Code.NO_CYCLE, sentence, numbers | {"open": unsaid})
 
 
 def _rest(path: str, trainings: Sequence[Moments]) -> Verdict:
