@@ -91,3 +91,18 @@ def test_what_cannot_be_mixed_is_refused(algorithm: pop.Algorithm, game: Any, sa
 def test_settings_that_make_no_sense_are_refused(make: Any):
     with pytest.raises(pop.MethodError, match="least"):
         make()
+
+
+def test_a_training_whose_returns_no_longer_rise_may_stop():
+    """The pay of both sums to nothing, and never rises; among prisoners it falls, which is no reason to go on."""
+    for payoff in (None, [[2.0, 0.0], [3.0, 1.0]]):
+        algorithm = pop.MultiplicativeWeights(worlds=12)
+        learned = pop.learn(duel(payoff), algorithm, jr.key(0), budget=12 * 200, seeds=2, runs=2, patience=4)
+        assert learned.done.code is pop.Code.CONVERGED and "of 200 updates" in learned.done.sentence
+        assert 80 <= learned.curve["move"].shape[1] < 120
+
+
+@pytest.mark.parametrize("patience", [-1, 11])
+def test_patience_is_some_of_the_rounds(patience: int):
+    with pytest.raises(pop.MethodError, match="patience"):
+        pop.learn(duel(), pop.MultiplicativeWeights(), jr.key(0), budget=480, patience=patience)

@@ -11,6 +11,7 @@ from tests.learning.games import duopoly, fish_war, levers
 
 import populace as pop
 from populace.core import checkpoint
+from populace.learning.algorithm import Lesson, Progress, Training
 from populace.learning.game import watched
 from populace.learning.learn import rest_verdict
 from populace.learning.policies import no_scale
@@ -116,3 +117,17 @@ def test_a_curve_at_rest_and_one_that_moves():
     assert rest_verdict("x", rising + noise).code is pop.Code.STILL_CHANGING
     assert rest_verdict("x", -rising + noise).code is pop.Code.STILL_CHANGING
     assert rest_verdict("x", noise[:, :10]).code is pop.Code.UNJUDGED
+
+
+def test_patience_waits_for_what_still_rises():
+    """Twenty rounds of ten updates, of which the last eight are looked at."""
+    game = watched(duopoly())
+    rng = np.random.default_rng(0)
+    noise = rng.normal(scale=0.1, size=(2, 120))
+    curves = {"rising": np.linspace(0.0, 5.0, 120), "flat": 5.0 * (1.0 - np.exp(-np.arange(120) / 5.0))}
+    training = Training(SMALL, 4)
+    for name, expected in (("rising", None), ("flat", pop.Code.CONVERGED)):
+        state = Progress(None, {"quantity": curves[name] + noise}, {}, np.zeros(2, bool), np.array(200))
+        done = training.done(Lesson(game, 2), state, 0)
+        assert (None if done is None else done.code) is expected
+    assert Training(SMALL).done(Lesson(game, 2), state, 0) is None

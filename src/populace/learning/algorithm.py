@@ -17,7 +17,10 @@ from ..core import executor
 from ..core.plug import Plug
 from ..core.rounds import Ask, Done, Method
 from .game import Policies, Watched
+from .statistics import rise
 
+SMALL = 0.02
+"""A change of returns of less than this part of all that was gained is none."""
 _ROUNDS = 20
 """Rounds, and checkpoints, a training is divided into at most."""
 
@@ -141,6 +144,11 @@ class Training(Method[Lesson, Progress, Progress]):
     """An algorithm on the loop of rounds: the budget counts runs of the game, for each seed."""
 
     algorithm: Algorithm
+    patience: int = eqx.field(static=True, default=0)
+
+    def __check_init__(self) -> None:
+        if self.patience < 0 or 2 * self.patience > _ROUNDS:
+            raise MethodError(f"learn(patience={self.patience}): from 0 to {_ROUNDS // 2} rounds")
 
     def start(self, task: Lesson, key: Key, budget: int) -> Progress:
         updates = budget // self.algorithm.runs
@@ -182,8 +190,19 @@ class Training(Method[Lesson, Progress, Progress]):
         if state.rest.all():
             return Done(Code.CONVERGED, f"nothing has changed for long, in any seed, after {done} updates")
         if done < int(state.updates):
-            return None
+            return self._still(state)
         return Done(Code.BUDGET_SPENT, f"{done} updates of {self.algorithm.runs} runs each were made")
+
+    def _still(self, state: Progress) -> Done | None:
+        """Whether no site's returns still rise."""
+        stretch = max(4, self.patience * -(-int(state.updates) // _ROUNDS))
+        if not self.patience or self._done(state) < 2 * stretch:
+            return None
+        for curve in state.curve.values():
+            change, error = rise(curve[:, -2 * stretch : -stretch], curve[:, -stretch:])
+            if change > 2 * error and change > SMALL * np.ptp(np.median(curve, axis=0)):
+                return None
+        return Done(Code.CONVERGED, f"returns no longer rise, after {self._done(state)} of {state.updates} updates")
 
     def finish(self, task: Lesson, state: Progress, key: Key) -> Progress:
         return state

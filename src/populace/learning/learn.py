@@ -18,14 +18,13 @@ from ..core.fingerprint import fingerprint
 from ..core.plug import Plug
 from ..core.progress import display
 from ..core.rounds import Done, rounds
-from .algorithm import Algorithm, Lesson, Training
+from .algorithm import SMALL, Algorithm, Lesson, Training
 from .game import Game, Policies, watched
 from .rollout import Score, score
+from .statistics import rise
 
 _POINTS = 50
 """Points a learning curve is drawn with at most."""
-_SMALL = 0.02
-"""A change of less than this part of all that was gained is none."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,7 @@ def learn(
     seeds: int = 4,
     runs: int = 64,
     frozen: tuple[Plug, ...] = (),
+    patience: int = 0,
     folder: Path | str | None = None,
     progress: bool | Display | None = None,
 ) -> LearnedPolicies:
@@ -113,6 +113,9 @@ def learn(
     - `runs`: fresh runs to score what was learned, and the rules, by.
     - `frozen`: plugs that decide for those who do not learn, in place of the rule; seeds on the leading axis of their
       arrays.
+    - `patience`: stop once the last so many rounds (there are twenty at most) have not brought returns significantly
+      above those of as many before. 0: spend the budget. Where steps fall over a training (`PPO`,
+      `EvolutionStrategies`), one that stops early has kept long ones.
     - `folder`: checkpoints, to go on from after an interruption. `progress`: show it (True, False, None for where there
       is a terminal), or a running display.
 
@@ -126,7 +129,7 @@ def learn(
     made = watched(game)
     training, scoring = jr.split(key)
     with display(progress) as shown:
-        trained = train(Lesson(made, seeds, frozen), algorithm, training, budget, folder, shown)
+        trained = train(Lesson(made, seeds, frozen), algorithm, training, budget, folder, shown, patience)
     keys = jr.split(scoring, runs)
     return LearnedPolicies(
         game=game,
@@ -166,11 +169,12 @@ def train(
     budget: int,
     folder: Path | str | None = None,
     shown: Display | None = None,
+    patience: int = 0,
 ) -> Trained:
     """Train, and no more: nothing is scored."""
     game = lesson.watched.game
     ended = rounds(
-        Training(algorithm),
+        Training(algorithm, patience),
         lesson,
         key,
         budget=budget,
@@ -194,17 +198,14 @@ def rest_verdict(path: str, curve: np.ndarray) -> Verdict:
         return Verdict(
             path, Code.UNJUDGED, f"{path}: {curve.shape[1]} updates are too few to say whether it is at rest."
         )
-    parts = [curve[:, -2 * quarter : -quarter], curve[:, -quarter:]]
-    blocks = [np.stack([b.mean(1) for b in np.array_split(p, 4, axis=1)], axis=1) for p in parts]
-    rise = float(blocks[1].mean() - blocks[0].mean())
-    error = float(np.sqrt(sum(b.var(axis=1, ddof=1).mean() / (4 * b.shape[0]) for b in blocks)))
+    change, error = rise(curve[:, -2 * quarter : -quarter], curve[:, -quarter:])
     span = float(np.ptp(np.median(curve, axis=0)))
-    numbers = {"rise": rise, "error": error, "span": span}
-    if abs(rise) > 2 * error and abs(rise) > _SMALL * span:
-        way = "rose" if rise > 0 else "fell"
+    numbers = {"rise": change, "error": error, "span": span}
+    if abs(change) > 2 * error and abs(change) > SMALL * span:
+        way = "rose" if change > 0 else "fell"
         sentence = (
-            f"{path}: returns still {way} by {abs(rise):.3g} (error {error:.2g}) in the last quarter of the updates."
+            f"{path}: returns still {way} by {abs(change):.3g} (error {error:.2g}) in the last quarter of the updates."
         )
         return Verdict(path, Code.STILL_CHANGING, sentence, numbers)
-    sentence = f"{path}: over the last quarter of the updates returns changed by {rise:.2g} (error {error:.2g})."
+    sentence = f"{path}: over the last quarter of the updates returns changed by {change:.2g} (error {error:.2g})."
     return Verdict(path, Code.CONVERGED, sentence, numbers)

@@ -44,3 +44,12 @@ class Middle(NamedTuple):
 def middle_of(values: np.ndarray, generator: np.random.Generator) -> Middle:
     """Of values (trainings, runs)."""
     return Middle(interquartile_mean(values), *bootstrap(values, interquartile_mean, generator))
+
+
+def rise(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """How much higher the mean of one stretch of curves (seeds, updates) is than that of the one before, and its
+    standard error, of means over four blocks of updates each.
+    """
+    blocks = [np.stack([b.mean(1) for b in np.array_split(part, 4, axis=1)], axis=1) for part in (before, after)]
+    error = np.sqrt(sum(b.var(axis=1, ddof=1).mean() / (4 * b.shape[0]) for b in blocks))
+    return float(blocks[1].mean() - blocks[0].mean()), float(error)
