@@ -22,7 +22,7 @@ import populace as pop
 from populace.studies.fishery import game as fishery
 from populace.zoo.commons import Commons
 from populace.zoo.cournot import Cournot
-from populace.zoo.fishery import nash_share
+from populace.zoo.fishery import cooperative_share, nash_share
 from populace.zoo.pricing import Pricing, one_period_price, pricing
 from populace.zoo.rock_paper_scissors import RockPaperScissors
 
@@ -47,7 +47,7 @@ def found(learned: pop.LearnedPolicies, site: str) -> np.ndarray:
     return np.array(values)
 
 
-def cases(quick: bool) -> dict[str, tuple[pop.Game, str, float, pop.PPO, int]]:
+def cases(quick: bool) -> dict[str, tuple[pop.Game, str, float, pop.Algorithm, int]]:
     """Name to game, site, answer, algorithm, updates."""
     share = 3 if quick else 1
     slow, fast = pop.PPO(worlds=64, decay=0.8), pop.PPO(worlds=64, decay=0.0)
@@ -63,12 +63,17 @@ def cases(quick: bool) -> dict[str, tuple[pop.Game, str, float, pop.PPO, int]]:
         f"commons, n = {n}": (one_shot(Commons(n), "effort", 1.0), "effort", 0.8 / (n + 1), fast, 200 // share)
         for n in (1, 2)
     }
+    # The same by slopes through the model, each for itself and all together.
+    own, joint = pop.ModelGradient(), pop.ModelGradient(together=True)
+    long, both = fishery(1, steps=128), fishery(2, 0.3, steps=128)
+    out["fishery, n = 1, slopes"] = (long, "harvest", nash_share(1), own, 200 // share)
+    out["fishery, n = 2, together"] = (both, "harvest", cooperative_share(2), joint, 200 // share)
     return out
 
 
-def learn_case(game: pop.Game, site: str, answer: float, algorithm: pop.PPO, updates: int) -> dict[str, Any]:
+def learn_case(game: pop.Game, site: str, answer: float, algorithm: pop.Algorithm, updates: int) -> dict[str, Any]:
     begun = time.perf_counter()
-    learned = pop.learn(game, algorithm, jr.key(0), budget=algorithm.worlds * updates, seeds=SEEDS, progress=False)
+    learned = pop.learn(game, algorithm, jr.key(0), budget=algorithm.runs * updates, seeds=SEEDS, progress=False)
     seconds = time.perf_counter() - begun
     values = found(learned, site)
     return {
@@ -214,11 +219,11 @@ def main() -> None:
     asked = parser.parse_args()
     pop.use_all_cores()
     results: dict[str, Any] = {}
-    print(f"{'case':18} {'found':>9} {'answer':>9} {'error':>8} {'worst':>8} {'s':>6}  at rest")
+    print(f"{'case':24} {'found':>9} {'answer':>9} {'error':>8} {'worst':>8} {'s':>6}  at rest")
     for name, case in cases(asked.quick).items():
         row = results[name] = learn_case(*case)
         numbers = f"{row['value']:9.4f} {row['expected']:9.4f} {100 * row['error']:+7.2f}% {100 * row['worst']:7.2f}%"
-        print(f"{name:18} {numbers} {row['seconds']:6.1f}  {row['rest']}", flush=True)
+        print(f"{name:24} {numbers} {row['seconds']:6.1f}  {row['rest']}", flush=True)
     row = results["fishery, n = 5, rationed"] = grabbing(asked.quick)
     print(
         f"fishery, n = 5: asked for {row['asked']:.2f} of the stock; {row['expected']} of {SEEDS} trainings live on "

@@ -209,6 +209,7 @@ from populace.learning.interpretation import interpret as interpret
 from populace.learning.learn import LearnedPolicies as LearnedPolicies
 from populace.learning.learn import learn as learn
 from populace.learning.mixing import MixedPolicy as MixedPolicy
+from populace.learning.model_gradient import ModelGradient as ModelGradient
 from populace.learning.multiplicative_weights import MultiplicativeWeights as MultiplicativeWeights
 from populace.learning.pettingzoo import parallel_environment as parallel_environment
 from populace.learning.policies import FixedPolicy as FixedPolicy
@@ -217,6 +218,8 @@ from populace.learning.policies import RandomPolicy as RandomPolicy
 from populace.learning.policies import RecurrentPolicy as RecurrentPolicy
 from populace.learning.ppo import PPO as PPO
 from populace.learning.qlearning import QLearning as QLearning
+from populace.learning.slopes import SlopeAudit as SlopeAudit
+from populace.learning.slopes import audit_slopes as audit_slopes
 from populace.learning.students import Formula as Formula
 from populace.learning.students import Readable as Readable
 from populace.learning.students import Student as Student

@@ -15,9 +15,9 @@ def fish_war(harvesters: int, steps: int = 32) -> pop.Game:
     return game(harvesters, steps=steps)
 
 
-def duopoly(firms: int = 2, steps: int = 8, discount: float = 0.0) -> pop.Game:
+def duopoly(firms: int = 2, steps: int = 8, discount: float = 0.0, types: Array | None = None) -> pop.Game:
     """Profits of the step; what comes later counts nothing, by default."""
-    learner = pop.Learner(lambda step: step.after.profit, pop.Continuous(0.0, 90.0), discount=discount)
+    learner = pop.Learner(lambda step: step.after.profit, pop.Continuous(0.0, 90.0), discount=discount, types=types)
     return pop.Game(Cournot(firms), steps, {"quantity": learner})
 
 

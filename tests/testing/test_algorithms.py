@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import pytest
-from tests.learning.games import duel, levers, walk
+from tests.learning.games import duel, duopoly, levers, walk
 
 import populace as pop
 from populace.learning.algorithm import News
@@ -32,6 +32,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
         (pop.FictitiousPlay(worlds=6), duel()),
         (pop.EvolutionStrategies(worlds=2, hidden=(3,)), duel()),
         (pop.EvolutionStrategies(worlds=2, hidden=(3,), memory=2, together=True), levers()),
+        (pop.ModelGradient(worlds=2, hidden=(3,)), duopoly(types=jnp.arange(2))),
     ],
     ids=[
         "tables",
@@ -41,6 +42,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
         "fictitious play",
         "evolution",
         "evolution together",
+        "through the model",
     ],
 )
 def test_the_house_s_other_algorithms_are_sound(algorithm: pop.Algorithm, game: pop.Game):

@@ -177,8 +177,8 @@ class Training(Method[Lesson, Progress, Progress]):
             )
         if news.broken.any():
             raise MethodError(
-                f"{int(news.broken.sum())} rewards were not finite: a reward must be finite whatever anybody does "
-                "(of log(c) at c = 0, say which floor it has)"
+                f"{int(news.broken.sum())} rewards, or slopes of them, were not finite: a reward must be finite "
+                "whatever anybody does (of log(c) at c = 0, say which floor it has)"
             )
         curve = {path: np.concatenate([state.curve[path], news.returns[path]], axis=1) for path in state.curve}
         now = _playing(self.algorithm, task.watched, learned)
