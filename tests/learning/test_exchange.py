@@ -12,8 +12,9 @@ from tests.learning.games import tips
 import populace as pop
 from populace.learning import findings
 from populace.learning.deviations import Play
-from populace.learning.exchange import Exchanged, parts, reliances, views
+from populace.learning.exchange import Exchanged, reliances, views
 from populace.learning.game import watched
+from populace.learning.policies import leaf_names
 
 KEY = jr.key(0)
 
@@ -63,7 +64,7 @@ def test_who_reads_the_signal_alone_is_not_accused():
 def test_a_part_is_put_in_its_place_and_no_other_is_touched():
     play = Play(watched(tips()), ({"hold": Holds(0.5, 0.5)},), jr.split(KEY, 8))
     seen = views(play)["hold"]
-    assert parts(seen) == ("signal", "tip") and seen["tip"].shape == (1, 8, 16, 3)
+    assert leaf_names(seen) == ("signal", "tip") and seen["tip"].shape == (1, 8, 16, 3)
     given = {"signal": jnp.zeros((16, 3)), "tip": jnp.full((16, 3), 7.0)}
     swap = Exchanged("hold", given, jnp.array([0.0, 1.0]))
     plugs = (pop.Record(("hold",)), swap, *play.made.game.with_policies(play.policies[0]))

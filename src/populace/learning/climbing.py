@@ -113,8 +113,7 @@ class Copies:
         learner, agents = watched.game.learners[path], watched.agents[path]
         self.path, self.learner, self.steps = path, learner, watched.game.steps
         self.groups = learner.groups
-        self.types = jnp.zeros(agents, jnp.int32) if learner.types is None else learner.types
-        self.learns = jnp.ones(agents) if learner.who is None else learner.who
+        self.types, self.learns = learner.types_of(agents), learner.learns(agents)
         alike = lambda leaf: jnp.broadcast_to(leaf, (agents, *leaf.shape))  # noqa: E731
         self.policy = jax.tree.map(alike, policy) if learner.types is None else learner.spread(policy)
         self.shape = (agents, sum(leaf[0].size for leaf in jax.tree.leaves(self.policy.weights)))

@@ -72,12 +72,12 @@ def _stacked(sets: tuple[Any, ...]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *sets)
 
 
-def _repeated(tree: Any, times: int) -> Any:
+def repeated(tree: Any, times: int) -> Any:
     """Each set so many times, one after the other."""
     return jax.tree.map(lambda leaf: jnp.repeat(leaf, times, axis=0), tree)
 
 
-def _tiled(tree: Any, times: int) -> Any:
+def tiled(tree: Any, times: int) -> Any:
     """All sets so many times, one round after the other."""
     return jax.tree.map(lambda leaf: jnp.tile(leaf, (times, *(1 for _ in leaf.shape[1:]))), tree)
 
@@ -89,7 +89,7 @@ def fixed_deviation(play: Play, path: str, agent: int, points: int) -> Deviation
     alone, sets = play.made.deviating(path, agent), len(play.policies)
     actions = probes(play.made.game.learners[path].actions, points)
     count = jax.tree.leaves(actions)[0].shape[0]
-    tried, others = FixedPolicy(_tiled(actions, sets)), _repeated(play.others, count)
+    tried, others = FixedPolicy(tiled(actions, sets)), repeated(play.others, count)
     out = score(alone, {path: tried}, play.keys, frozen=others, sets=sets * count).returns(path)[:, :, agent]
     out = out.reshape(sets, count, -1)
     half = out.shape[2] // 2
@@ -124,15 +124,14 @@ def cross_play(play: Play, path: str, agent: int) -> np.ndarray:
     mine = play.together[path]
     if types is not None:
         mine = jax.tree.map(lambda leaf: leaf[:, types[agent]], mine)
-    others = _tiled(play.others, sets)
-    out = score(play.made.deviating(path, agent), {path: _repeated(mine, sets)}, play.keys, frozen=others, sets=sets**2)
+    others = tiled(play.others, sets)
+    out = score(play.made.deviating(path, agent), {path: repeated(mine, sets)}, play.keys, frozen=others, sets=sets**2)
     return out.returns(path)[:, :, agent].reshape(sets, sets, -1)
 
 
 def deviators(made: Watched, path: str) -> tuple[int, ...]:
     """The first learner of each type."""
     learner, agents = made.game.learners[path], made.agents[path]
-    types = np.zeros(agents, int) if learner.types is None else np.asarray(learner.types)
-    learns = np.ones(agents, bool) if learner.who is None else np.asarray(learner.who) > 0
+    types, learns = np.asarray(learner.types_of(agents)), np.asarray(learner.learns(agents)) > 0
     of_types = [np.flatnonzero((types == t) & learns) for t in range(learner.groups)]
     return tuple(int(found[0]) for found in of_types if found.size)

@@ -17,20 +17,15 @@ from ..core.distributions import Decision
 from ..core.plug import Plug, Proceed
 from ..core.site import Site
 from . import findings
-from .deviations import Play
+from .deviations import Play, repeated, tiled
 from .game import Policies, Watched
-from .policies import leaf_name
+from .policies import leaf_names
 from .rollout import Score, rollout, score
 from .statistics import Middle, middle_of
 
 _SMALL = 0.02
 _PARTS = 12
 """Parts of a view that are exchanged at most."""
-
-
-def parts(view: Any) -> tuple[str, ...]:
-    """The names of a view's leaves."""
-    return tuple(leaf_name(where) for where, _ in jax.tree_util.tree_flatten_with_path(view)[0])
 
 
 class Exchanged(Plug):
@@ -66,7 +61,7 @@ def views(play: Play) -> dict[str, Any]:
     """Site to what all who are asked there see: (sets, runs, steps, agents, ...)."""
     arrays, static = eqx.partition(dict(play.together), eqx.is_array)
     sets, runs = len(play.policies), play.keys.shape[0]
-    many = (jnp.tile(play.keys, sets), jax.tree.map(lambda leaf: jnp.repeat(leaf, runs, axis=0), arrays))
+    many = (tiled(play.keys, sets), repeated(arrays, runs))
     first = jax.tree.map(lambda leaf: leaf[0], many)
     size = executor.chunk_size(_views, (play.made, static), first, sets * runs)
     rows = executor.stack_rows(list(executor.chunks(_views, (play.made, static), many, size=size)))
@@ -92,8 +87,9 @@ def reliances(pair: tuple[Play, Play], path: str, generator: np.random.Generator
     """Part by part of the view at a site. `pair`: the policies and the rule at play."""
     play, by_rule = pair
     made, sets = play.made, len(play.policies)
-    names = parts(made.views[path])[:_PARTS]
-    chosen = jnp.eye(len(names), len(parts(made.views[path])))
+    seen_parts = leaf_names(made.views[path])
+    names = seen_parts[:_PARTS]
+    chosen = jnp.eye(len(names), len(seen_parts))
     # Each run gets what the next one saw, of the same set.
     seen = jax.tree.map(lambda leaf: jnp.asarray(np.roll(leaf, -1, axis=1)), views(play)[path])
     without = _without(made, play.together, play.keys, Exchanged(path, seen, chosen), sets)
@@ -113,11 +109,9 @@ def reliances(pair: tuple[Play, Play], path: str, generator: np.random.Generator
 def _without(made: Watched, together: Policies, keys: Key, swap: Exchanged, sets: int) -> Score:
     """Scores of all sets without the first part, then of all without the second, ..."""
     count, runs = swap.chosen.shape[0], keys.shape[0]
-    values = jax.tree.map(lambda leaf: jnp.tile(leaf, (count, *(1 for _ in leaf.shape[1:]))), swap.values)
     chosen = jnp.broadcast_to(swap.chosen[:, None, None], (count, sets, runs, swap.chosen.shape[1]))
-    around = Exchanged(swap.site, values, chosen.reshape(count * sets, runs, -1))
-    policies = jax.tree.map(lambda leaf: jnp.tile(leaf, (count, *(1 for _ in leaf.shape[1:]))), dict(together))
-    return score(made, policies, keys, sets=count * sets, around=(around,))
+    around = Exchanged(swap.site, tiled(swap.values, count), chosen.reshape(count * sets, runs, -1))
+    return score(made, tiled(dict(together), count), keys, sets=count * sets, around=(around,))
 
 
 def leaks(path: str, gain: Middle, found: Sequence[Reliance], scale: float) -> list[Verdict]:

@@ -5,8 +5,6 @@ that averages come near an equilibrium where the pay of two sums to nothing: J. 
 solving a game", Annals of Mathematics 54, 296-301.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,7 +15,7 @@ from .._types import Key
 from ..core.plug import Plug
 from .algorithm import Algorithm, News
 from .game import Policies, Watched
-from .mixing import Mixing, first_chances, mixing, payoffs
+from .mixing import first_chances, mixing, payoffs
 
 
 class Played(eqx.Module):
@@ -66,11 +64,7 @@ class FictitiousPlay(Algorithm):
         return Played(learned.mean + (best - learned.mean) / count, best, count), news
 
     def playing(self, watched: Watched, learned: Played) -> Policies:
-        return self._mixed(watched, learned.now)
+        return mixing(watched, self.points).policies(learned.now)
 
     def policies(self, watched: Watched, learned: Played) -> Policies:
-        return self._mixed(watched, learned.mean)
-
-    def _mixed(self, watched: Watched, chances: Array) -> Any:
-        mixed: Mixing = mixing(watched, self.points)
-        return mixed.policies(chances, watched.game.learners[mixed.path].types is None)
+        return mixing(watched, self.points).policies(learned.mean)

@@ -26,7 +26,7 @@ from ..core.shapes import zeros
 from ..core.simulate import initial, next_state
 from ..core.site import Frame
 from .actions import Actions
-from .policies import leaf_name
+from .policies import leaf_names
 
 _LITTLE, _LONGER = 0.05, 4
 
@@ -85,6 +85,14 @@ class Learner(eqx.Module):
     def __check_init__(self) -> None:
         if not 0 <= self.discount <= 1:
             raise MethodError(f"Learner(discount={self.discount}): a discount lies between 0 and 1")
+
+    def types_of(self, agents: int) -> Int[Array, " agents"]:
+        """Each agent's type; 0 where all share a policy."""
+        return jnp.zeros(agents, jnp.int32) if self.types is None else self.types
+
+    def learns(self, agents: int) -> Float[Array, " agents"]:
+        """1 for each who learns."""
+        return jnp.ones(agents) if self.who is None else self.who
 
     def alike(self, policy: Any) -> Any:
         """The same policy for every type, types on the leading axis; as it is where all share one."""
@@ -300,7 +308,7 @@ def _check(path: str, learner: Learner, value: Any, view: Any) -> None:
         raise MethodError(
             f"site '{path}': the rule decides {_said(wanted)} an agent, the learner's actions are {_said(made)}"
         )
-    seen = [leaf_name(where) for where, _ in jax.tree_util.tree_flatten_with_path(view)[0]]
+    seen = leaf_names(view)
     for part in learner.hidden:
         if part not in seen:
             raise MethodError(

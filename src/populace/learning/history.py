@@ -131,7 +131,7 @@ def _acts(made: Watched, sets: Policies, path: str, key: Key) -> Any:
     which = jr.choice(jr.fold_in(key, 1), made.game.steps * agents, (number,), replace=False)
     step, agent = which // agents, which % agents
     views = jax.tree.map(lambda leaf: leaf[step, agent], note["view"])
-    types = jnp.zeros(agents, jnp.int32) if learner.types is None else learner.types
+    types = learner.types_of(agents)
     keys = jax.vmap(lambda i: jr.fold_in(key, i))(2 + jnp.arange(number))
 
     def of_set(policy: Any) -> Any:

@@ -37,17 +37,20 @@ class MixedPolicy(Policy):
 
 
 class Mixing(eqx.Module):
-    """Mixed policies at the one site of a game: `options` on a leading axis, their number, and the number of types."""
+    """Mixed policies at the one site of a game: `options` on a leading axis, their number, the number of types, and
+    whether all are one type, whose policy has no leading axis.
+    """
 
     path: str = eqx.field(static=True)
     options: Any
     count: int = eqx.field(static=True)
     groups: int = eqx.field(static=True)
+    shared: bool = eqx.field(static=True)
 
-    def policies(self, chances: Float[Array, "types options"], shared: bool) -> dict[str, MixedPolicy]:
-        """As policies; `shared`: all types are one, and their policy has no leading axis."""
+    def policies(self, chances: Float[Array, "types options"]) -> dict[str, MixedPolicy]:
+        """As policies."""
         made = lambda row: MixedPolicy(row, self.options)  # noqa: E731
-        return {self.path: made(chances[0]) if shared else jax.vmap(made)(chances)}
+        return {self.path: made(chances[0]) if self.shared else jax.vmap(made)(chances)}
 
 
 def mixing(watched: Watched, points: int) -> Mixing:
@@ -59,7 +62,7 @@ def mixing(watched: Watched, points: int) -> Mixing:
         raise MethodError(f"mixed policies are learned at one site, not at {sorted(watched.game.learners)}")
     ((path, learner),) = watched.game.learners.items()
     options = probes(learner.actions, points)
-    return Mixing(path, options, jax.tree.leaves(options)[0].shape[0], learner.groups)
+    return Mixing(path, options, jax.tree.leaves(options)[0].shape[0], learner.groups, learner.types is None)
 
 
 def first_chances(first: Array | None, shape: tuple[int, int], key: Key) -> Float[Array, "types options"]:
@@ -91,9 +94,8 @@ def payoffs(
         raise MethodError(f"{mixed.count} options for each of {mixed.groups} types take {cells} worlds, not {worlds}")
     learner = watched.game.learners[mixed.path]
     agents = watched.agents[mixed.path]
-    types = jnp.zeros(agents, jnp.int32) if learner.types is None else learner.types
-    learns = jnp.ones(agents) if learner.who is None else learner.who
-    others = watched.game.deciding(mixed.path, mixed.policies(chances, learner.types is None)[mixed.path])
+    types, learns = learner.types_of(agents), learner.learns(agents)
+    others = watched.game.deciding(mixed.path, mixed.policies(chances)[mixed.path])
     weights = learner.discount ** jnp.arange(watched.game.steps)
 
     def one(cell: Array, key: Key) -> tuple[Array, Array, Array]:

@@ -7,8 +7,6 @@ EC. With the last payoff counted twice play itself comes near: C. Daskalakis and
 convergence: zero-sum games and constrained min-max optimization", ITCS.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,7 +17,7 @@ from .._types import Key
 from ..core.plug import Plug
 from .algorithm import Algorithm, News
 from .game import Policies, Watched
-from .mixing import Mixing, first_chances, mixing, payoffs
+from .mixing import first_chances, mixing, payoffs
 
 
 class Weights(eqx.Module):
@@ -81,11 +79,7 @@ class MultiplicativeWeights(Algorithm):
         return Weights(jax.nn.log_softmax(logs), table, mean, count, scale), news
 
     def playing(self, watched: Watched, learned: Weights) -> Policies:
-        return self._mixed(watched, jax.nn.softmax(learned.logs))
+        return mixing(watched, self.points).policies(jax.nn.softmax(learned.logs))
 
     def policies(self, watched: Watched, learned: Weights) -> Policies:
-        return self._mixed(watched, learned.mean)
-
-    def _mixed(self, watched: Watched, chances: Array) -> Any:
-        mixed: Mixing = mixing(watched, self.points)
-        return mixed.policies(chances, watched.game.learners[mixed.path].types is None)
+        return mixing(watched, self.points).policies(learned.mean)

@@ -92,10 +92,7 @@ class _Table:
         self._environment, self._key, self._runs = environment, key, 0
         self._state: Any = None
         learners = environment.watched.game.learners
-        learns = {
-            path: np.ones(n) if learners[path].who is None else np.asarray(learners[path].who)
-            for path, n in environment.agents.items()
-        }
+        learns = {path: np.asarray(learners[path].learns(n)) for path, n in environment.agents.items()}
         self.agents = {f"{path}/{i}": (path, int(i)) for path, who in learns.items() for i in np.flatnonzero(who > 0)}
 
     def width(self, agent: str) -> tuple[int]:

@@ -61,6 +61,11 @@ def leaf_name(where: Any) -> str:
     return jax.tree_util.keystr(where, simple=True, separator=".") or "view"
 
 
+def leaf_names(view: Any) -> tuple[str, ...]:
+    """Of all parts of a view, in the order of its leaves."""
+    return tuple(leaf_name(where) for where, _ in jax.tree_util.tree_flatten_with_path(view)[0])
+
+
 class NetworkPolicy(Policy):
     """A perceptron from one agent's view to the law of its actions. It draws while it `explores`; else it takes the
     law's middle.

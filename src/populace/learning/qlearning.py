@@ -139,7 +139,7 @@ class QLearning(Algorithm):
             Trying(
                 path,
                 learned.tables[path],
-                jnp.zeros(watched.agents[path], jnp.int32) if learner.types is None else learner.types,
+                learner.types_of(watched.agents[path]),
                 learned.pending[path],
                 _discrete(path, learner),
                 learner.who,
@@ -187,8 +187,7 @@ def _learned(game: Game, before: Learning, after: Snapshot, notes: Any, seen: An
     tables, pending, changed = {}, {}, jnp.array(False)
     for path, table in before.tables.items():
         learner, note, last = game.learners[path], notes[path], before.pending[path]
-        types = jnp.zeros(last.on.size, jnp.int32) if learner.types is None else learner.types
-        tables[path] = _moved(table, types, last, note["change"], note["ripe"])
+        tables[path] = _moved(table, learner.types_of(last.on.size), last, note["change"], note["ripe"])
         changed = changed | (note["changed"] > 0).any()
         reward, acting = seen[f"reward:{path}"], note["acting"] > 0
         ended = seen.get(f"ends:{path}", jnp.zeros_like(reward))

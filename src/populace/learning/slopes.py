@@ -50,9 +50,9 @@ class SlopeAudit(Result):
 def audit_slopes(game: Game, policies: Policies, key: Key, *, worlds: int = 64, directions: int = 4) -> SlopeAudit:
     """Hold the slope that `ModelGradient` takes of one agent's return against common-random-number differences.
 
-    **Arguments:** `policies`: site to a network, where the slope is asked for: the first ones of a training
-    (`LearnedPolicies.history[0][0]`), or the last; of a learner with types, types on the leading axis. `worlds`: runs;
-    `directions`: random ones in the space of the weights.
+    **Arguments:** `policies`: site to a network, where the slope is asked for: of a training after its first round
+    (`LearnedPolicies.history[0][1]`, which has seen how large views are), or the last; of a learner with types, types
+    on the leading axis. `worlds`: runs; `directions`: random ones in the space of the weights.
 
     **Returns:** a `SlopeAudit`: per site whether the slope can be believed.
 
