@@ -22,6 +22,7 @@ class Code(enum.Enum):
     WEAK = "weak"
     COMBINATION = "only in combination"
     NOT_IDENTIFIED = "not identified"
+    SEVERAL = "one of several points"
     PRIOR_RETURNED = "prior returned"
     AT_BOUND = "at the prior's bound"
     MATCHED = "matched"
@@ -73,6 +74,29 @@ class Code(enum.Enum):
     PROXY = "pay up, welfare down"
     ARTEFACT = "artefact"
     GAIN_REMAINS = "the gain remains"
+    ONE_EQUATION = "one equation"
+    TIED = "several equations tie"
+    AGREE_OUTSIDE = "agree outside too"
+    APART_OUTSIDE = "part outside"
+    CLOSED = "closed"
+    NOT_CLOSED = "not closed"
+    TOLD_APART = "told apart"
+    NOT_TOLD_APART = "not told apart"
+    UNSETTLED = "not settled"
+    SEPARATES = "separates them"
+    NOTHING_SEPARATES = "nothing offered separates them"
+    STABLE = "stable"
+    UNSTABLE = "unstable"
+    STABILITY_OPEN = "stability undecided"
+    TIPS = "tips"
+    NO_TIPPING = "no tipping point in range"
+    HEALED = "healed"
+    NOT_HEALED = "lifting not healed"
+    UNVISITED = "not visited"
+    STEP_HOLDS = "leaps hold"
+    STEP_TOO_LONG = "leaps too long"
+    CLEAR_GAP = "clear gap"
+    NO_GAP = "no clear gap"
 
     @property
     def mend(self) -> str:
@@ -83,6 +107,7 @@ class Code(enum.Enum):
 _MENDS: dict[Code, str] = {
     Code.WEAK: "add data or moments that react to it, or narrow its prior with outside evidence",
     Code.COMBINATION: "report the combination, and fix one member from outside evidence to learn the others",
+    Code.SEVERAL: "report all of them; a moment that differs between them would decide",
     Code.NOT_IDENTIFIED: "do not read its value; find a moment or an experiment that reacts to it",
     Code.PRIOR_RETURNED: "add a moment that reacts to it, or report its prior as the assumption that it is",
     Code.AT_BOUND: "widen the prior where the domain allows, or explain why the bound is real",
@@ -114,7 +139,19 @@ _MENDS: dict[Code, str] = {
     Code.LEANS_ON_LIMIT: "close the loophole, or argue that the limit is real, before reading economics off it",
     Code.BREAKS_LEDGER: "mend the model: what is declared to be conserved is made or destroyed",
     Code.PROXY: "pay what is wanted: agents take what the reward says, and welfare pays for it",
+    Code.STABILITY_OPEN: "give it more bursts, or longer ones: the rate's interval holds 0",
+    Code.NO_TIPPING: "look at a wider range of the parameter or of the variable, or give it more bursts",
+    Code.NOT_HEALED: "heal longer before drifts are read (heal=), or add the macro variable that is still moving",
+    Code.UNVISITED: "send bursts there before reading anything off it",
+    Code.STEP_TOO_LONG: "leap a shorter time, or average over more copies",
+    Code.NO_GAP: "do not trust the count of variables: give it more snapshots, or other features",
+    Code.TIED: "report all of them, and no coefficient that they do not share",
+    Code.APART_OUTSIDE: "do not extrapolate: make runs that go there, and learn again",
+    Code.NOT_CLOSED: "no equation in these variables holds: add the variable that is named, or stay with the model",
     Code.ARTEFACT: "do not read the gain: it goes when the loophole is closed",
+    Code.NOT_TOLD_APART: "report what follows under each of them, and ask pop.separating what would tell them apart",
+    Code.UNSETTLED: "raise the budget: two ways to weigh the evidence disagree, so that neither is to be believed",
+    Code.NOTHING_SEPARATES: "offer other moments, more repeats or an intervention, or keep all of them",
 }
 
 

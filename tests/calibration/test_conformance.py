@@ -8,6 +8,7 @@ import pytest
 
 from populace.calibration.acceptable_region import AcceptableRegion
 from populace.calibration.differences import DifferencesDescent
+from populace.calibration.ensemble_smoother import EnsembleSmoother
 from populace.calibration.neural_likelihood import NeuralLikelihood
 from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC
@@ -23,6 +24,7 @@ METHODS = {
     "acceptable region": AcceptableRegion(
         2.0, classifier=MarginEnsemble(members=2, width=8, depth=1, steps=40), candidates=Evolving(200, 50)
     ),
+    "ensemble smoother": EnsembleSmoother(draws=30, waves=6),
     "neural likelihood": NeuralLikelihood(
         Transitions(lags=0, memory=0, members=1, components=1, width=8, depth=1, steps=20, batch=32), draws=50
     ),

@@ -14,16 +14,14 @@ def uniform(low, high, n=N):
 
 
 def test_contraction_of_the_prior_is_zero_within_its_error():
-    # Var of the sample variance of n uniforms: (1/80 - 1/144) / n for the variance 1/12, so 12 sd = .89 / sqrt(n).
+    # Var of the sample variance of n uniforms: (1/80 - 1/144) / n for the variance 1/12: .45^2 / n of the root's ratio.
     value = contraction(uniform(0, 50), uniform(0, 50))
-    assert abs(value) < 4 * 0.9 * np.sqrt(2 / N)
+    assert abs(value) < 4 * 0.45 * np.sqrt(2 / N)
 
 
-def test_contraction_of_a_sum_known_exactly_is_one_half():
-    # w1 given w1 + w2 = 230 with both uniform on [80, 150] is uniform on [80, 150] again only at the middle of the sum;
-    # averaged over data the contraction is 1/2. Here: data at which w1 is uniform on half of its range.
+def test_contraction_is_the_share_of_the_spread_that_is_gone():
     posterior = uniform(80, 115)
-    assert contraction(posterior, uniform(80, 150)) == pytest.approx(0.75, abs=0.02)
+    assert contraction(posterior, uniform(80, 150)) == pytest.approx(0.5, abs=0.02)
 
 
 def test_contraction_does_not_depend_on_the_scale():
@@ -62,6 +60,25 @@ def test_two_shares_whose_complements_multiply():
     prior = {"immune": uniform(0, 0.7), "silent": uniform(0, 0.7)}
     found = combinations({"immune": immune, "silent": np.clip(silent, 0, 1)}, prior)
     assert found[0].text == "(1 - immune) x (1 - silent)"
+
+
+def test_powers_and_triples_are_named():
+    b = np.exp(uniform(np.log(0.1), np.log(0.6)))
+    prior = {"b": uniform(0.01, 0.8), "beta": uniform(1, 480)}
+    found = combinations({"b": b, "beta": 4.8 / b**2 * np.exp(0.005 * RNG.standard_normal(N))}, prior)
+    assert found[0].text == "b^2 x beta" and found[0].powers == (2, 1)
+    x, y = np.exp(uniform(-1, 1)), np.exp(uniform(-1, 1))
+    draws = {"x": x, "y": y, "z": np.exp(0.005 * RNG.standard_normal(N)) / (x * y)}
+    found = combinations(draws, dict.fromkeys("xyz", uniform(0.01, 8)) | {"y": uniform(0.01, 8), "z": uniform(0.01, 8)})
+    assert [c.text for c in found] == ["x x y x z"]
+
+
+def test_of_three_ratios_two_are_named():
+    scale = np.exp(uniform(-1, 1))
+    draws = {n: scale * np.exp(0.003 * RNG.standard_normal(N)) for n in "abc"}
+    found = combinations(draws, {n: uniform(0.01, 5) for n in "abc"})
+    assert len(found) == 2
+    assert all(len(c.members) == 2 for c in found)
 
 
 def test_independent_parameters_make_no_combination():

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .identify import identify
 from .models import models
 from .simulate import simulate
 from .sites import sites
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (study, studies, models, sites, simulate):
+for verb in (study, studies, identify, models, sites, simulate):
     app.command(cls=Verb)(verb)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax.random as jr
 import numpy as np
 
 from .._errors import ProblemError
@@ -11,12 +12,13 @@ from .._types import Key
 from ..calibration.fit import Fit
 from ..calibration.information import Information
 from ..problem.problem import Problem
-from .combinations import Combination, combinations, contraction
+from .combinations import Combination, combinations, contraction, symmetry
 from .moment_report import MomentReport, moment_report
+from .reached import Reached, reached
+from .verdicts import Seen, unreachable, verdict
 
-_STRONG, _SOME, _NONE = 0.75, 0.2, 0.05
-_EDGE = 0.025
-_PILED = 0.2
+_PRIOR = 40_000
+"""Draws of the prior, to look at it where a combination has its value."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,11 @@ class Identification(Result):
 
     `moments`: the moment report; `verdicts`: label to a verdict; `contractions`: label to the share of the prior's
     spread that the data took away; `combinations`: pairs that are known only together; `ridges`: their draws, label to
-    (n,).
+    (n,); `reached`: the nearest that the fit comes to the data.
     """
 
     moments: MomentReport
+    reached: Reached
     verdicts: dict[str, Verdict]
     contractions: dict[str, float]
     combinations: tuple[Combination, ...]
@@ -42,9 +45,8 @@ class Identification(Result):
         )
         columns = ("parameter", "class", "contraction", "median", "2.5 %", "97.5 %")
         note = (
-            "Contraction: 1 minus the variance of the posterior over that of the prior, on the prior's probability "
-            "scale; "
-            "0 is the prior returned, 1 is a point. Classes hold for this prior box and these moments."
+            "Contraction: 1 minus the spread of the posterior over that of the prior, on the prior's probability "
+            "scale; 0 is the prior returned, 1 is a point. Classes hold for this prior box and these moments."
         )
         tables = [Table("What is identified", columns, rows, note)]
         if self.combinations:
@@ -55,7 +57,9 @@ class Identification(Result):
             "Identification",
             (
                 "A good fit is not identification: these sentences say what the data decide, not what the fit looks "
-                "like.",
+                "like. They hold for this prior box and these moments.",
+                self.reached.sentence(),
+                *([self.symmetry] if self.symmetry else []),
             ),
             tuple(self.verdicts.values()),
             self._ridges(),
@@ -63,6 +67,12 @@ class Identification(Result):
         )
         spectrum = () if self.information is None else self.information.sections()
         return (*self.moments.sections(), section, *spectrum)
+
+    @property
+    def symmetry(self) -> str:
+        """What may be changed at will, in words; empty where nothing may, or more than one scale."""
+        loose = [label for label, v in self.verdicts.items() if v.code is Code.COMBINATION]
+        return symmetry(self.combinations, loose)
 
     def _ridges(self) -> tuple[Figure, ...]:
         panels = tuple(
@@ -81,6 +91,8 @@ class Identification(Result):
                 {"combination": c.text, "low": c.low, "median": c.middle, "high": c.high, "contraction": c.contraction}
                 for c in self.combinations
             ],
+            "symmetry": self.symmetry,
+            "reached": self.reached.record(),
             **({} if self.information is None else {"information": self.information.record()}),
         }
 
@@ -90,10 +102,8 @@ def identify(
 ) -> Identification:
     """What a fit identifies, from its posterior draws, its prior, its predictive sample and replicates at its centre.
 
-    A parameter is *only in combination* when a product, ratio, sum or difference with another is known much better than
-    either; else *identified* when the data took away three quarters of the prior's spread, *weak* from a fifth on, and
-    *not identified* below, or *prior returned* when nothing changed. All of it is conditional on the prior box and on
-    the fitted moments.
+    The classes and their rules are those of `verdicts.py`. All of it is conditional on the prior box and on the fitted
+    moments. Beyond the prior box, or by other moments, more or less may be identified.
 
     **Arguments:** `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is each
     moment's standard error; `information`: that of `pop.information` at the fit, whose spectrum is then shown beside.
@@ -103,53 +113,20 @@ def identify(
     if problem.space.labels != fit.problem.space.labels or problem.target.labels != fit.problem.target.labels:
         raise ProblemError("this fit is of another problem: its parameters or moments differ")
     space = fit.problem.space
+    middle, draw = jr.split(key)
     after = _columns(fit.draws, space.names, space.labels)
-    before = _columns(fit.prior, space.names, space.labels)
+    before = _columns({n: np.asarray(v) for n, v in space.sample(draw, _PRIOR).items()}, space.names, space.labels)
+    found = combinations(after, before)
+    seen = Seen(after, before, min(fit.estimate.effective_size, float(fit.moments.shape[0])), found)
+    came = reached(fit)
+    if came.yes:
+        verdicts = {label: verdict(label, seen) for label in space.labels}
+    else:
+        verdicts = {label: unreachable(label, seen, came.sentence()) for label in space.labels}
     shares = {label: contraction(after[label], before[label]) for label in space.labels}
-    pairs = combinations(after, before)
-    worth = min(fit.estimate.effective_size, float(fit.moments.shape[0]))
-    verdicts = {
-        label: _verdict(label, after[label], before[label], shares[label], pairs, worth) for label in space.labels
-    }
-    return Identification(moment_report(fit, key, replicates), verdicts, shares, pairs, after, information)
+    return Identification(moment_report(fit, middle, replicates), came, verdicts, shares, found, after, information)
 
 
 def _columns(draws: dict[str, np.ndarray], names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
     flat = np.concatenate([np.reshape(draws[name], (draws[name].shape[0], -1)) for name in names], axis=1)
     return {label: flat[:, i].astype(np.float64) for i, label in enumerate(labels)}
-
-
-def _verdict(
-    label: str, posterior: np.ndarray, prior: np.ndarray, share: float, pairs: tuple[Combination, ...], worth: float
-) -> Verdict:
-    low, middle, high = (float(q) for q in np.quantile(posterior, [0.025, 0.5, 0.975]))
-    numbers = {"contraction": share, "median": middle, "low": low, "high": high}
-    shown = f"{middle:.3g} ({low:.3g} to {high:.3g})"
-    mine = [c for c in pairs if label in c.members]
-    if mine:
-        c = mine[0]
-        sentence = (
-            f"{label} is known only in combination: the data fix {c.text} at {c.middle:.3g} ({c.low:.3g} to "
-            f"{c.high:.3g}), "
-            f"and {label} itself may be anywhere from {low:.3g} to {high:.3g}."
-        )
-        return Verdict(label, Code.COMBINATION, sentence, numbers)
-    ranks = np.searchsorted(np.sort(prior), posterior, side="right") / prior.size
-    piled = max(float((ranks < _EDGE).mean()), float((ranks > 1 - _EDGE).mean()))
-    none = max(_NONE, 2.0 * np.sqrt(0.8 / worth))  # two standard errors of the contraction of a prior returned
-    if share >= none and piled > _PILED:
-        end = "lower" if (ranks < _EDGE).mean() > _EDGE * 2 else "upper"
-        share_piled = f"{100 * piled:.0f} % of draws"
-        sentence = f"{label} piles up at the {end} end of its prior ({share_piled}): {shown} is the prior's doing."
-        return Verdict(label, Code.AT_BOUND, sentence, numbers)
-    share_text = f"the data take away {100 * share:.0f} % of the prior's spread"
-    if share > _STRONG:
-        return Verdict(label, Code.IDENTIFIED, f"{label} is identified: {shown}; {share_text}.", numbers)
-    if share > _SOME:
-        sentence = f"{label} is only weakly identified: {shown}; {share_text}."
-        return Verdict(label, Code.WEAK, sentence, numbers)
-    if share < none and abs(float(ranks.mean()) - 0.5) < max(_NONE, 2.0 * np.sqrt(1.0 / 12.0 / worth)):
-        sentence = f"{label}: the prior came back ({shown}); the fitted moments say nothing about it."
-        return Verdict(label, Code.PRIOR_RETURNED, sentence, numbers)
-    sentence = f"{label} is not identified: {shown} is little more than the prior; {share_text}."
-    return Verdict(label, Code.NOT_IDENTIFIED, sentence, numbers)

@@ -11,6 +11,7 @@ from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verd
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
+from .reached import typical
 
 _APART = 2.0
 _DRAWN = 40
@@ -129,10 +130,10 @@ class MomentReport(Result):
 
 
 def moment_report(fit: Fit, key: Key, replicates: int) -> MomentReport:
-    """The moment report of a fit, from its predictive sample, and `replicates` runs at its centre."""
+    """The moment report of a fit, from its predictive sample, and `replicates` runs at the draw in its middle."""
     problem, target = fit.problem, fit.problem.target
-    centre = jnp.asarray(fit.estimate.centre(problem), jnp.float32)
-    same = problem.space.from_real(jnp.broadcast_to(centre, (replicates, centre.size)))
+    middle = typical(fit)
+    same = {name: jnp.repeat(jnp.asarray(v)[middle][None], replicates, axis=0) for name, v in fit.draws.items()}
     again = problem.simulate(same, jr.split(key, replicates), Ticker(None, "", replicates)).moments
     errors = _half_width(again)
     runs = fit.moments[~fit.excluded]

@@ -66,6 +66,18 @@ class Space:
         """The name of each number, (d,): `beta`, or `weights[0]`, `weights[1]`, ..."""
         return tuple(label for prior in self._priors.values() for label in prior.labels)
 
+    def extended(self, priors: Mapping[str, Any]) -> "Space":
+        """The space with further parameters behind its own.
+
+        **Raises:** `SpaceError` for a name that it has, or what is no prior.
+        """
+        more = Space(priors)
+        twice = sorted(self._priors.keys() & more._priors.keys())
+        if twice:
+            raise SpaceError(f"the space has a '{twice[0]}' already: give the further parameter another name")
+        more._priors = {**self._priors, **more._priors}
+        return more
+
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """The ends of the priors' supports, (d,) each, float64, infinite where there is none."""
         low = np.concatenate([prior.low.ravel() for prior in self._priors.values()])

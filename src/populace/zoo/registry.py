@@ -26,6 +26,13 @@ class Entry:
         return inspect.signature(self.make).parameters
 
 
+def _birth_death_migration(*, rows: int = 120, columns: int = 120, turns: int = 24) -> "Model":
+    from .birth_death_migration import BirthDeathMigration
+    from .sublattices import Sublattices
+
+    return BirthDeathMigration(Sublattices(rows, columns), turns=turns)
+
+
 def _boltzmann_wealth(*, agents: int = 1000) -> "Model":
     from .boltzmann_wealth import BoltzmannWealth
 
@@ -81,6 +88,25 @@ def _islands(*, firms: int = 50, side: int = 100) -> "Model":
     from .islands import Islands
 
     return Islands(firms=firms, side=side)
+
+
+def _kirman(*, agents: int = 50, turns: int = 200) -> "Model":
+    from .kirman import Kirman
+
+    return Kirman(agents=agents, turns=turns)
+
+
+def _logit_choice(*, agents: int = 1000) -> "Model":
+    from .logit_choice import LogitChoice
+
+    return LogitChoice(agents)
+
+
+def _lattice_sir(*, rows: int = 40, columns: int = 40, stride: int = 4, turns: int = 32) -> "Model":
+    from .lattice_sir import LatticeSIR
+    from .sublattices import Sublattices
+
+    return LatticeSIR(Sublattices(rows, columns, stride), turns=turns)
 
 
 def _pricing(*, firms: int = 2, options: int = 15) -> "Model":
@@ -159,6 +185,7 @@ def _wolf_sheep(
 
 
 MODELS: dict[str, Entry] = {
+    "birth-death-migration": Entry("agents who move, breed and die on a crowded lattice", _birth_death_migration),
     "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
     "brock-hommes": Entry("four types of traders who switch to the forecast that paid", _brock_hommes),
     "commons": Entry("players who put effort into fishing one stock at rest", _commons),
@@ -168,6 +195,9 @@ MODELS: dict[str, Entry] = {
     "flocking": Entry("birds that turn to, from and with their neighbours", _flocking),
     "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
     "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),
+    "kirman": Entry("agents of two opinions who follow each other", _kirman),
+    "logit-choice": Entry("people who lean to what pays and to what others do", _logit_choice),
+    "lattice-sir": Entry("an epidemic among people who walk on a crowded lattice", _lattice_sir),
     "pricing": Entry("firms that set prices again and again, and remember the last ones", _pricing),
     "random-walk": Entry("walkers on a line, whose derivative is known", _random_walk),
     "rock-paper-scissors": Entry("two players of a game without a best move", _rock_paper_scissors),
