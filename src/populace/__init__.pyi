@@ -188,13 +188,14 @@ from populace.identification.at_data import AtData as AtData
 from populace.identification.at_data import at_data as at_data
 from populace.identification.compare import Comparison as Comparison
 from populace.identification.compare import compare as compare
+from populace.identification.equivalents import Equivalents as Equivalents
+from populace.identification.equivalents import equivalents as equivalents
 from populace.identification.grammar import Grammar as Grammar
 from populace.identification.grammar import Join as Join
 from populace.identification.identify import Identification as Identification
 from populace.identification.identify import identify as identify
 from populace.identification.identify_runs import RunsIdentification as RunsIdentification
 from populace.identification.identify_runs import identify_runs as identify_runs
-from populace.identification.polynomial import Polynomial as Polynomial
 from populace.identification.recoverable import Recoverability as Recoverability
 from populace.identification.recoverable import recoverability as recoverability
 from populace.identification.rival_rules import rival_rules as rival_rules
@@ -363,6 +364,7 @@ from populace.surrogates.guard import Guarded as Guarded
 from populace.surrogates.guard import guard as guard
 from populace.surrogates.margin_ensemble import MarginEnsemble as MarginEnsemble
 from populace.surrogates.neural_ensemble import NeuralEnsemble as NeuralEnsemble
+from populace.surrogates.polynomial import Polynomial as Polynomial
 from populace.surrogates.reach import Reach as Reach
 from populace.surrogates.reach import at_bounds as at_bounds
 from populace.surrogates.reach import reach as reach

@@ -24,6 +24,8 @@ class Code(enum.Enum):
     NOT_IDENTIFIED = "not identified"
     SEVERAL = "one of several points"
     PRIOR_RETURNED = "prior returned"
+    AGREE = "equivalent fits agree"
+    DISAGREE = "equivalent fits disagree"
     AT_BOUND = "at the prior's bound"
     MATCHED = "matched"
     UNMATCHED = "unmatched"
@@ -109,6 +111,7 @@ _MENDS: dict[Code, str] = {
     Code.COMBINATION: "report the combination, and fix one member from outside evidence to learn the others",
     Code.SEVERAL: "report all of them; a moment that differs between them would decide",
     Code.NOT_IDENTIFIED: "do not read its value; find a moment or an experiment that reacts to it",
+    Code.DISAGREE: "do not read this prediction off one fit: report its range, or measure it, and fit it too",
     Code.PRIOR_RETURNED: "add a moment that reacts to it, or report its prior as the assumption that it is",
     Code.AT_BOUND: "widen the prior where the domain allows, or explain why the bound is real",
     Code.UNMATCHED: "the model does not produce this moment at the fit: change a rule, not a number",

@@ -11,7 +11,7 @@ from tests.identification.rival_cases import CHEAP
 
 import populace as pop
 from populace.core.executor import Ticker
-from populace.identification.rival_rules import before
+from populace.problem.plugged import before
 
 AGENTS = 5
 

@@ -13,14 +13,13 @@ import jax.random as jr
 import numpy as np
 from rich.progress import Progress
 
-from .._errors import SimulatorError
 from .._results import Figure, IntervalPanel, Result, Section, Table
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
 from ..core.plug import Plug
 from ..core.progress import display
-from ..problem.simulators import Observed, Simulation, Simulator
+from ..problem.plugged import before
 
 Outcome = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -116,25 +115,13 @@ def counterfactual(
     with display(progress) as shown:
         ticker = Ticker(shown, "counterfactuals", draws * (len(measures) + 1))
         for name, plugs in {"": (), **measures}.items():
-            seen = with_plugs(fit.problem.simulator, plugs).simulate(batch, keys, ticker)
+            simulator, bound = before(fit.problem.simulator, plugs, batch)
+            seen = simulator.simulate(bound, keys, ticker)
             results[name] = np.asarray(of(seen.observations), np.float64)
             used &= ~seen.excluded
     kept = {name: values[used] for name, values in results.items()}
     baseline = kept.pop("")
     return Counterfactual(outcome, baseline, kept, int((~used).sum()))
-
-
-def with_plugs(simulator: Simulator, plugs: tuple[Plug, ...]) -> Simulator:
-    """The simulator with further plugs around its model's sites, which have the last word."""
-    match simulator:
-        case Simulation():
-            return Simulation(simulator.model, simulator.steps, simulator.record, (*plugs, *simulator.plugs))
-        case Observed():
-            return Observed(with_plugs(simulator.simulator, plugs), simulator.observers)
-        case _:
-            raise SimulatorError(
-                f"a {type(simulator).__name__} has no sites to intervene at: counterfactuals need a model with sites"
-            )
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:

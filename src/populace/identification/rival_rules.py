@@ -1,18 +1,14 @@
 """The same model with other rules at one of its sites: a problem a rule."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._errors import ProblemError, SimulatorError, did_you_mean
-from .._types import Parameters
-from ..core.plug import Plug, Replace
+from .._errors import ProblemError, did_you_mean
+from ..core.plug import Replace
+from ..problem.plugged import behind, own_prefix
 from ..problem.problem import Problem
-from ..problem.simulators import Observed, Simulation, Simulator
 
 Rule = Callable[..., Any]
-
-_PLUG = re.compile(r"^plugs\.(\d+)\.")
 
 
 def rival_rules(
@@ -47,52 +43,3 @@ def rival_rules(
                 space = space.extended({own + parameter: prior for parameter, prior in priors[name].items()})
         found[name] = Problem(simulator, space, problem.target, derived=problem.derived)
     return found
-
-
-def plugs_of(simulator: Simulator) -> tuple[Plug, ...]:
-    """The plugs around a simulator's sites.
-
-    **Raises:** `SimulatorError` when it has none.
-    """
-    match simulator:
-        case Simulation():
-            return simulator.plugs
-        case Observed():
-            return plugs_of(simulator.simulator)
-        case _:
-            raise SimulatorError(
-                f"a {type(simulator).__name__} has no sites: make a simulator, and a problem, of each rule"
-            )
-
-
-def own_prefix(simulator: Simulator) -> str:
-    """What the parameters of a rule are called, before their names, once it stands behind the plugs of a simulator."""
-    return f"plugs.{len(plugs_of(simulator))}.rule."
-
-
-def with_plugs(simulator: Simulator, plugs: tuple[Plug, ...]) -> Simulator:
-    """The simulator with these plugs in place of its own."""
-    match simulator:
-        case Simulation():
-            return Simulation(simulator.model, simulator.steps, simulator.record, plugs)
-        case Observed():
-            return Observed(with_plugs(simulator.simulator, plugs), simulator.observers)
-        case _:
-            raise SimulatorError(f"a {type(simulator).__name__} has no sites to intervene at: give a function of it")
-
-
-def behind(simulator: Simulator, plug: Plug) -> Simulator:
-    """The simulator with a further plug behind its own: those keep their places, and the last word."""
-    return with_plugs(simulator, (*plugs_of(simulator), plug))
-
-
-def before(simulator: Simulator, plugs: tuple[Plug, ...], batch: Parameters) -> tuple[Simulator, dict[str, Any]]:
-    """The simulator with further plugs that have the last word, and a batch under the names that its parameters then
-    have, as those of its own plugs count from their place.
-    """
-    more = len(plugs)
-
-    def moved(name: str) -> str:
-        return _PLUG.sub(lambda match: f"plugs.{int(match[1]) + more}.", name)
-
-    return with_plugs(simulator, (*plugs, *plugs_of(simulator))), {moved(name): v for name, v in batch.items()}

@@ -30,10 +30,10 @@ from ..core.executor import Ticker
 from ..core.plug import Plug
 from ..core.progress import display
 from ..problem.moment import Moment
+from ..problem.plugged import before
 from ..problem.simulators import Simulator
 from .compare import Comparison
 from .logistic import logistic
-from .rival_rules import before
 from .weighing import STRONG
 
 Intervention: TypeAlias = tuple[Plug, ...] | Callable[[Simulator], Simulator]

@@ -25,10 +25,10 @@ from ..calibration.surrogate_posterior import SurrogatePosterior
 from ..core.executor import Ticker
 from ..core.plug import Replace
 from ..core.progress import display
+from ..problem.plugged import behind, own_prefix
 from ..problem.problem import Problem
+from ..surrogates.polynomial import Polynomial
 from .grammar import Expression, Grammar
-from .polynomial import Polynomial
-from .rival_rules import behind, own_prefix
 from .weighing import Weighing, weigh
 
 AS_WRITTEN = "the rule as written"

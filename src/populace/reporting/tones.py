@@ -24,6 +24,8 @@ _TONES: dict[Code, Tone] = {
     Code.WEAK: Tone.CARE,
     Code.COMBINATION: Tone.CARE,
     Code.SEVERAL: Tone.CARE,
+    Code.AGREE: Tone.GOOD,
+    Code.DISAGREE: Tone.BAD,
     Code.NOT_IDENTIFIED: Tone.BAD,
     Code.PRIOR_RETURNED: Tone.BAD,
     Code.AT_BOUND: Tone.CARE,

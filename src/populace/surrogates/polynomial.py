@@ -15,7 +15,7 @@ import numpy as np
 from .._errors import MethodError
 from .._types import Key
 from ..core.noise import host_generator
-from ..surrogates.regressor import Fitted, Prediction, Regressor, Standard, check_enough, normalised
+from .regressor import Fitted, Prediction, Regressor, Standard, check_enough, normalised
 
 _RIDGE = 1e-3
 _PER_TERM = 6
