@@ -6,6 +6,7 @@ share: a test must not pass because an older program is still in a cache.
 """
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -43,6 +44,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # examples, pages and killed studie
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["MPLBACKEND"] = "Agg"
+gc.set_threshold(100_000, 50, 50)  # compiling makes objects by the million, and hardly a cycle: a tenth of the time
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core runs already: more threads only wait for each other
 
 
