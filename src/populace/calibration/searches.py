@@ -21,6 +21,7 @@ EDGE = 3.5
 """Parameters stay within so many standard deviations on the prior's normal scale."""
 _DAMPING = (1e-3, 1e8)
 _GAIN = 0.01
+_SINGULAR = 1e-10
 _NOISES = 2.0
 
 
@@ -71,7 +72,9 @@ class Searches:
         matrix = curvature + (self.pull + damping)[:, None, None] * np.eye(d)
         held = ~self.free
         matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, matrix) + held[:, None, :] * np.eye(d)
-        step = -np.linalg.solve(matrix, gradient[:, :, None])[:, :, 0]
+        unit = 1.0 / np.sqrt(np.einsum("nii->ni", matrix))  # slopes may differ by more than what a double holds
+        scaled = matrix * unit[:, :, None] * unit[:, None, :] + _SINGULAR * np.eye(d)
+        step = -unit * np.linalg.solve(scaled, (unit * gradient)[:, :, None])[:, :, 0]
         length = np.sqrt(np.einsum("ni,nij,nj->n", step, near.metric, step))
         step = step / np.maximum(1.0, length)[:, None]
         return np.where(self.free, np.clip(z + step, -EDGE, EDGE), z)
