@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import scipy.linalg
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
@@ -26,10 +25,10 @@ from .._results import Code
 from .._types import Key, Parameters
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
-from ..problem.covariance import factor
 from ..problem.problem import Problem, Simulate, Simulated
 from ..problem.space import Space
 from .estimates import Posterior
+from .judgement import whitened
 from .local_regression import NEIGHBOURS, LocalRegression
 from .searches import EDGE, Searches, searched
 from .tally import Tally
@@ -82,14 +81,14 @@ class EnsembleSmoother(Method[Problem, Waves, Posterior]):
 
     def start(self, task: Problem, key: Key, budget: int) -> Waves:
         d, k = task.space.size, len(task.target.labels)
-        Whitening.of(task)
+        whitened(task, np.zeros((1, k)))  # refuses a target without a covariance
         least = 4 * LocalRegression.least(d) + _LEAST * (_LAST + 3)
         if budget < least:
             raise MethodError(f"{budget} calls are too few for {d} parameters: give {least} or more")
         if self.draws < _LEAST or self.waves < _LAST:
             raise MethodError(f"take {_LEAST} draws and {_LAST} waves at the least")
         task.space.from_unit(jnp.full((1, d), 0.5))  # refuses priors whose numbers depend on each other
-        none, nothing = np.zeros((0, d)), np.zeros((0, len(Whitening.of(task).values)))
+        none, nothing = np.zeros((0, d)), np.zeros((0, int(task.target.fitted.sum())))
         return Waves(
             none,
             np.zeros((0, k)),
@@ -115,8 +114,7 @@ class EnsembleSmoother(Method[Problem, Waves, Posterior]):
         left, tally = int(state.left) - ask.calls(), state.tally.with_(answer)
         z = np.concatenate([state.z, scaled(task.space, ask.parameters)])
         moments = np.concatenate([state.moments, np.where(answer.excluded[:, None], np.nan, answer.moments)])
-        white = Whitening.of(task)
-        gaps = white(moments)
+        gaps = gaps_of(task, moments)
         rng = host_generator(ask.keys[0])
         wanted, centre, draws, heats = state.wanted, state.centre, state.draws, state.heats
         if not len(draws):
@@ -137,24 +135,20 @@ class EnsembleSmoother(Method[Problem, Waves, Posterior]):
         if recent.sum() < LocalRegression.rich(task.space.size):
             recent = sound
         known = LocalRegression(z[recent], gaps[recent], neighbours_for(z[recent], gaps[recent], ask.calls()))
-        hunts = Searches(np.sqrt(heat) * wanted, centre, np.ones(len(draws)), np.ones(draws.shape, bool))
-        draws, near = searched(hunts, known, draws, heat, _STEPS)
+        draws, near = searched(Searches(np.sqrt(heat) * wanted, centre), known, draws, heat, _STEPS)
         losses = (near.mean**2).sum(1) / heat
         return Waves(z, moments, born, wanted, centre, draws, losses, np.append(heats, heat), np.array(left), tally)
 
     def done(self, task: Problem, state: Waves, left: int) -> Done | None:
         made, n = len(state.heats), len(state.draws)
         cold = int((state.heats <= 1.0).sum())
-        if made and cold > _LAST:
+        if not made or (cold <= _LAST and made <= self.waves and left >= n):
+            return None
+        if cold:
             return Done(Code.CONVERGED, f"{n} draws were fitted to the data's own errors in {cold} of {made} waves")
-        if made > self.waves or (made and left < n):
-            if cold:
-                return Done(Code.CONVERGED, f"{n} draws were fitted to the data's own errors in {cold} of {made} waves")
-            return Done(
-                Code.BUDGET_SPENT,
-                f"after {made} waves the draws still are {state.heats[-1]:.3g} times as loose as data",
-            )
-        return None
+        return Done(
+            Code.BUDGET_SPENT, f"after {made} waves the draws still are {state.heats[-1]:.3g} times as loose as data"
+        )
 
     def finish(self, task: Problem, state: Waves, key: Key) -> Posterior:
         came = arrived(state.losses, task.space.size)
@@ -193,29 +187,10 @@ def arrived(losses: np.ndarray, d: int) -> np.ndarray:
     return np.asarray(losses <= np.quantile(losses, 0.05) + chi2.ppf(0.999, d) * (1.0 + _NOISE))
 
 
-class Whitening(eqx.Module):
-    """From moments (n, all) to gaps (n, k) of the fitted ones to the data in independent units; NaN where a run has no
-    such moment.
-    """
-
-    lower: np.ndarray
-    values: np.ndarray
-    fitted: np.ndarray
-
-    @staticmethod
-    def of(task: Problem) -> "Whitening":
-        """That of a problem's target; `MethodError` where it has no covariance."""
-        target = task.target
-        if target.covariance is None:
-            raise MethodError("the loss measures gaps in standard errors: give the target a covariance")
-        use = np.flatnonzero(target.fitted)
-        lower = factor(target.covariance[np.ix_(use, use)], [target.labels[i] for i in use])
-        return Whitening(lower, target.values[use], use)
-
-    def __call__(self, moments: np.ndarray) -> np.ndarray:
-        gaps = np.asarray(moments, np.float64)[:, self.fitted] - self.values
-        white = scipy.linalg.solve_triangular(self.lower, np.nan_to_num(gaps).T, lower=True).T
-        return np.where(np.isfinite(gaps).all(axis=1, keepdims=True), white, np.nan)
+def gaps_of(task: Problem, moments: np.ndarray) -> np.ndarray:
+    """Gaps (n, k) of moments (n, all) to the data, in independent units; NaN for a run without one of them."""
+    sound = np.isfinite(moments[:, task.target.fitted]).all(axis=1, keepdims=True)
+    return np.where(sound, whitened(task, moments), np.nan)
 
 
 def at(space: Space, z: np.ndarray) -> dict[str, jax.Array]:

@@ -6,6 +6,7 @@ their own spread, for runs may lie along a thin ridge) give moments as a quadrat
 tricube weights (William Cleveland and Susan Devlin 1988, Journal of the American Statistical Association 83, 596-610).
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,8 +44,9 @@ class LocalRegression:
     seen: np.ndarray
     neighbours: int = NEIGHBOURS[0]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_tree", KDTree(self.z))
+    @functools.cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.z)
 
     @staticmethod
     def least(d: int) -> int:
@@ -90,7 +92,7 @@ class LocalRegression:
         d = self.z.shape[1]
         count = min(self.neighbours * self._size(d), len(self.z))
         wide = min(_WIDER * count, len(self.z))
-        rows = np.asarray(self._tree.query(points, wide)[1]).reshape(len(points), wide)  # type: ignore[attr-defined]
+        rows = np.asarray(self._tree.query(points, wide)[1]).reshape(len(points), wide)
         gaps = self.z[rows] - points[:, None]
         centred = gaps - gaps.mean(1, keepdims=True)
         values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred) / wide)

@@ -3,10 +3,10 @@
 A search minimises, over parameters z on the prior's normal scale (z = Phi^-1 of the prior's distribution function, so
 that the prior is N(0, I) and the box has no edge to fall off),
 
-    |m(z) - e|^2 / T + p |z - c|^2
+    |m(z) - e|^2 / T + |z - c|^2
 
-with m the gap of expected moments to the data in independent units, e a gap that is wanted, T a temperature, and
-p |z - c|^2 the prior's pull or none. Steps are Levenberg and Marquardt's, not longer than the runs reach that the
+with m the gap of expected moments to the data in independent units, e a gap that is wanted, T a temperature, and c a
+draw of the prior. Steps are Levenberg and Marquardt's, not longer than the runs reach that the
 regression rests on. Kenneth Levenberg (1944), Quarterly of Applied Mathematics 2, 164-168; Donald Marquardt (1963),
 SIAM Journal 11, 431-441.
 """
@@ -27,27 +27,19 @@ _NOISES = 2.0
 
 @dataclass(frozen=True)
 class Searches:
-    """N searches: `wanted` e (n, k), `centre` c (n, d), `pull` p (n,), `free` (n, d) whether a parameter may move."""
+    """N searches: `wanted` e (n, k), `centre` c (n, d)."""
 
     wanted: np.ndarray
     centre: np.ndarray
-    pull: np.ndarray
-    free: np.ndarray
-
-    @staticmethod
-    def plain(start: np.ndarray, k: int, free: np.ndarray | None = None) -> "Searches":
-        """For the data themselves, without the prior's pull."""
-        n = len(start)
-        return Searches(np.zeros((n, k)), start, np.zeros(n), np.ones(start.shape, bool) if free is None else free)
 
     def taken(self, rows: np.ndarray) -> "Searches":
         """Some of them."""
-        return Searches(self.wanted[rows], self.centre[rows], self.pull[rows], self.free[rows])
+        return Searches(self.wanted[rows], self.centre[rows])
 
     def loss(self, z: np.ndarray, near: Near, heat: float) -> np.ndarray:
         """What is minimised, (n,)."""
         gap = ((near.mean - self.wanted) ** 2).sum(1) / heat
-        return gap + self.pull * ((z - self.centre) ** 2).sum(1)
+        return gap + ((z - self.centre) ** 2).sum(1)
 
     def begun(self, z: np.ndarray, near: Near, heat: float) -> np.ndarray:
         """Which point of z (m, d) each search (n,) begins at, by `near` there: its own, z[i], unless the loss at
@@ -56,7 +48,7 @@ class Searches:
         """
         gaps = (near.mean**2).sum(1) - 2.0 * self.wanted @ near.mean.T + (self.wanted**2).sum(1)[:, None]
         away = (z**2).sum(1) - 2.0 * self.centre @ z.T + (self.centre**2).sum(1)[:, None]
-        losses = gaps / heat + self.pull[:, None] * away
+        losses = gaps / heat + away
         own = np.arange(len(self.wanted))
         noise = 2.0 * np.sqrt(gaps[own, own] * near.doubt) / heat + near.doubt * near.mean.shape[1] / heat
         best = losses.argmin(1)
@@ -68,16 +60,14 @@ class Searches:
         d = z.shape[1]
         curvature = np.einsum("nki,nkj->nij", near.slope, near.slope) / heat
         gradient = np.einsum("nki,nk->ni", near.slope, near.mean - self.wanted) / heat
-        gradient = np.where(self.free, gradient + self.pull[:, None] * (z - self.centre), 0.0)
-        matrix = curvature + (self.pull + damping)[:, None, None] * np.eye(d)
-        held = ~self.free
-        matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, matrix) + held[:, None, :] * np.eye(d)
+        gradient = gradient + z - self.centre
+        matrix = curvature + (1.0 + damping)[:, None, None] * np.eye(d)
         unit = 1.0 / np.sqrt(np.einsum("nii->ni", matrix))  # slopes may differ by more than what a double holds
         scaled = matrix * unit[:, :, None] * unit[:, None, :] + _SINGULAR * np.eye(d)
         step = -unit * np.linalg.solve(scaled, (unit * gradient)[:, :, None])[:, :, 0]
         length = np.sqrt(np.einsum("ni,nij,nj->n", step, near.metric, step))
         step = step / np.maximum(1.0, length)[:, None]
-        return np.where(self.free, np.clip(z + step, -EDGE, EDGE), z)
+        return np.clip(z + step, -EDGE, EDGE)
 
 
 def searched(

@@ -73,8 +73,12 @@ def contraction(posterior: np.ndarray, prior: np.ndarray) -> float:
     that the data took away. It is the same for every monotone reparameterisation; 0 where the posterior is the prior,
     1 where it is a point.
     """
-    ranks = np.searchsorted(np.sort(prior), posterior, side="right") / prior.size
-    return float(1.0 - np.sqrt(12.0) * ranks.std())
+    return float(1.0 - np.sqrt(12.0) * ranks_in(posterior, prior).std())
+
+
+def ranks_in(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """The share of `among` (m,) at or below each value, (n,)."""
+    return np.searchsorted(np.sort(among), values, side="right") / among.size
 
 
 def combinations(posterior: Draws, prior: Draws) -> tuple[Combination, ...]:

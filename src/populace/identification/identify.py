@@ -26,8 +26,8 @@ class Identification(Result):
     """What a fit identifies, given its prior box and its moments.
 
     `moments`: the moment report; `verdicts`: label to a verdict; `contractions`: label to the share of the prior's
-    spread that the data took away; `combinations`: pairs that are known only together; `ridges`: their draws, label to
-    (n,); `reached`: the nearest that the fit comes to the data.
+    spread that the data took away; `combinations`: what is known only together; `draws`: label to (n,); `reached`:
+    whether the data lie among the fit's predictive runs.
     """
 
     moments: MomentReport

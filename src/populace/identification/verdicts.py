@@ -13,13 +13,13 @@ The rules, in this order; spreads are standard deviations on the prior's probabi
 That last part of the rule for combinations tells a ridge that only the prior's bounds end from one that the data end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._results import Code, Verdict
-from .combinations import Combination, Draws, contraction
+from .combinations import Combination, Draws, contraction, ranks_in
 from .relations import Relation, relation
 
 STRONG, SOME = 0.75, 0.2
@@ -45,7 +45,7 @@ class Seen:
 
     def ranks(self, label: str) -> np.ndarray:
         """Posterior draws as prior probabilities, (n,)."""
-        return _ranks(self.posterior[label], self.prior[label])
+        return ranks_in(self.posterior[label], self.prior[label])
 
 
 def verdict(label: str, seen: Seen) -> Verdict:
@@ -172,13 +172,13 @@ def _as_wide(label: str, values: Sequence[Callable[[Draws], np.ndarray]], seen: 
     for value in values:
         was, now = value(seen.prior), value(seen.posterior)
         order = np.sort(was)
-        here, there = _ranks(now, order), _ranks(was, order)
+        here, there = ranks_in(now, order), ranks_in(was, order)
         middle, reach = np.median(here), max(_SLAB, 2.0 * float(here.std()))
         inside &= np.abs(there - middle) <= reach
     if inside.sum() < _FEW:
         return True  # too few of the prior's draws to say: the combination is known, and that is what counts
     prior = seen.prior[label]
-    was = np.sqrt(12.0) * _ranks(prior[inside], prior).std()
+    was = np.sqrt(12.0) * ranks_in(prior[inside], prior).std()
     now = np.sqrt(12.0) * seen.ranks(label).std()
     return bool(now > _ALONG * was)
 
@@ -192,15 +192,3 @@ def _curve(label: str, seen: Seen) -> Relation | None:
     if found is None or not _as_wide(label, [found.value], seen):
         return None
     return found
-
-
-def _ranks(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    return np.searchsorted(np.sort(among), values, side="right") / among.size
-
-
-def counted(verdicts: Mapping[str, Verdict]) -> dict[Code, int]:
-    """How many parameters are of each class."""
-    out: dict[Code, int] = {}
-    for one in verdicts.values():
-        out[one.code] = out.get(one.code, 0) + 1
-    return out
