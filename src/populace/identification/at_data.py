@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
@@ -22,15 +21,14 @@ from ..problem.moments import moment
 from ..problem.target import Target
 from ..surrogates.reach import Reach, at_bounds, reach
 from .combinations import Combination, combinations, contraction
-from .recoverable import IDENTIFIED, WEAK, Recoverability
+from .recoverable import Recoverability, in_units
+from .verdicts import SOME, STRONG
 
 _NEAREST = (100, 1000)
 """Draws of the posterior, at the least and at the most: a twentieth of the runs between."""
 _CHECKED = 200
 _INSIDE = 0.9
 _DRAWN = 12
-_STRONG, _SOME = 1.0 - (1.0 - IDENTIFIED) ** 2, 1.0 - (1.0 - WEAK) ** 2
-"""The marks of `recoverable`, as contractions."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class AtData(Result):
     """What the data decide of each parameter.
 
     `reach`: whether runs come near to the data at all; `draws`, `prior`: label to (k,) and (n,); `contractions`: label
-    to the share of the prior's variance that the data took away; `combinations`: pairs known only together; `inside`:
+    to the share of the prior's spread that the data took away; `combinations`: pairs known only together; `inside`:
     the share of the `checked` nearest runs whose 90 % intervals hold their own parameters, averaged over parameters;
     `bounds`: the parameters that lean on an end of their prior. Data out of reach are not judged.
     """
@@ -65,9 +63,9 @@ class AtData(Result):
         if self.reach.verdict().code is Code.OUT_OF_REACH:
             text = f"{label} is not judged: no runs speak like these data, and the nearest say nothing of it."
             return Verdict(label, Code.UNJUDGED, text, numbers)
-        taken = f"these data take away {100 * max(share, 0.0):.0f} % of the prior's variance"
+        taken = f"these data take away {100 * max(share, 0.0):.0f} % of the prior's spread"
         mine = [c for c in self.combinations if label in c.members]
-        if share > _STRONG:
+        if share > STRONG:
             more = f" {mine[0].text} is known better still." if mine else ""
             text = f"{label} is identified at these data: {shown}; {taken}.{more}"
             return Verdict(label, Code.IDENTIFIED, text, numbers)
@@ -77,7 +75,7 @@ class AtData(Result):
                 f"({mine[0].low:.3g} to {mine[0].high:.3g}), and {label} itself may be {low:.3g} to {high:.3g}."
             )
             return Verdict(label, Code.COMBINATION, text, numbers)
-        if share > _SOME:
+        if share > SOME:
             text = f"{label} is only weakly identified at these data: {shown}; {taken}."
             return Verdict(label, Code.WEAK, text, numbers)
         text = f"{label} is not identified at these data: {shown} is little more than the prior; {taken}."
@@ -150,7 +148,7 @@ def at_data(found: Recoverability, data: np.ndarray) -> AtData:
     near = np.asarray(tree.query(here / error, count)[1])[0]
     moved = _folded(unit[near] + here - said[near])
     inside, checked = _inside(unit, said, tree, error, near[:_CHECKED], count)
-    after, before = _columns(found, moved), _columns(found, unit)
+    after, before = (dict(zip(labels, in_units(runs.space, u).T, strict=True)) for u in (moved, unit))
     return AtData(
         reach=reach(runs, _target(runs.labels, data)),
         draws=after,
@@ -179,13 +177,6 @@ def _inside(
 def _folded(unit: np.ndarray) -> np.ndarray:
     """Points that were moved over an end of the prior, as far within."""
     return np.clip(1.0 - np.abs(1.0 - np.abs(unit)), 0.0, 1.0)
-
-
-def _columns(found: Recoverability, unit: np.ndarray) -> dict[str, np.ndarray]:
-    """Points (m, d) on the probability scale, label to (m,) in the parameters' own units."""
-    space = found.runs.space
-    values = np.asarray(space.flat(space.from_unit(jnp.asarray(unit, jnp.float32))), np.float64)
-    return dict(zip(found.labels, values.T, strict=True))
 
 
 def _target(labels: tuple[str, ...], data: np.ndarray) -> Target:

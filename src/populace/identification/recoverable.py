@@ -1,12 +1,12 @@
 """What summaries tell of parameters, from runs alone: how well runs that were left out give their parameters away.
 
 The performance of a parameter is 1 - RMSE / RMSE(prior mean), out of sample (Ernesto Carrella 2021, Journal of
-Artificial Societies and Social Simulation 24(2):7): 0 is no better than guessing, 1 is exact. The share of the prior's
-variance that is taken away, which is the contraction of a posterior on average over the prior, is
-1 - (1 - performance)^2.
+Artificial Societies and Social Simulation 24(2):7): 0 is no better than guessing, 1 is exact. It is the share of the
+prior's spread that is taken away, on average over the prior; of its variance that is 1 - (1 - performance)^2.
 
 A parameter is *identified* from .5 on, where three quarters of its variance are taken away, and *not identified* below
-.1, where less than a fifth is: the same marks that `identify` sets for the contraction of one posterior. On the tables
+.1, where less than a fifth is. These marks are lower than those of `identify` for one posterior: an average over the
+box holds places where data say little, and a predictor is no better than it has learned to be. On the tables
 of three published models the four parameters known for .02 or less come out below .03, and all those known for .5 or
 more above it.
 """
@@ -14,11 +14,13 @@ more above it.
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from .._results import Code, Figure, IntervalPanel, Result, ScatterPanel, Section, Table, Verdict
 from .._types import Key
+from ..problem.space import Space
 from ..surrogates.runs import Runs
 from .cross_predictions import CrossPredictions, cross_predictions
 from .pairs import Pair, pairs
@@ -44,7 +46,7 @@ class Performance:
     high: float
 
     @property
-    def contraction(self) -> float:
+    def of_variance(self) -> float:
         """The share of the prior's variance that is taken away on average."""
         return 1.0 - (1.0 - min(self.value, 1.0)) ** 2
 
@@ -84,7 +86,7 @@ class Recoverability(Result):
 
     def _verdict(self, label: str) -> Verdict:
         one = self.performance[label]
-        numbers = {"performance": one.value, "low": one.low, "high": one.high, "contraction": one.contraction}
+        numbers = {"performance": one.value, "low": one.low, "high": one.high, "of the variance": one.of_variance}
         shown = f"performance {one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
         mine = [c for c in self.combinations if label in c.members]
         if one.value >= IDENTIFIED:
@@ -125,14 +127,14 @@ class Recoverability(Result):
 
     def _table(self) -> Table:
         rows = tuple(
-            (label, self.verdicts[label].code.value, one.value, one.low, one.high, one.contraction)
+            (label, self.verdicts[label].code.value, one.value, one.low, one.high, one.of_variance)
             for label, one in self.performance.items()
         )
         note = (
             f"Identified from {IDENTIFIED:g} on, not identified below {WEAK:g}: three quarters, and a fifth, of the "
             "prior's variance taken away. A better predictor may show more: these are lower bounds."
         )
-        columns = ("parameter", "class", "performance", "2.5 %", "97.5 %", "contraction")
+        columns = ("parameter", "class", "performance", "2.5 %", "97.5 %", "of the variance")
         return Table("How well runs give their parameters away", columns, rows, note)
 
     def _bars(self) -> Figure:
@@ -194,7 +196,7 @@ def recoverability(runs: Runs, key: Key) -> Recoverability:
     used = runs.taken(runs.valid)
     labels = runs.space.labels
     d = len(labels)
-    values = np.asarray(runs.space.flat(_batch(used)), np.float64)
+    values = in_units(runs.space, used.unit)
     candidates = pairs(labels, values)
     outputs = np.concatenate([used.unit, *(pair.ranks()[:, None] for pair in candidates)], axis=1)
     said = cross_predictions(runs, outputs, d, learn)
@@ -206,10 +208,9 @@ def recoverability(runs: Runs, key: Key) -> Recoverability:
     return Recoverability(runs, dict(zip(labels, ones[:d], strict=True)), named, said)
 
 
-def _batch(used: Runs) -> dict[str, Any]:
-    import jax.numpy as jnp
-
-    return used.space.from_unit(jnp.asarray(used.unit, jnp.float32))
+def in_units(space: Space, unit: np.ndarray) -> np.ndarray:
+    """Points (m, d) on the priors' probability scale, in the parameters' own units."""
+    return np.asarray(space.flat(space.from_unit(jnp.asarray(unit, jnp.float32))), np.float64)
 
 
 def _best(
