@@ -46,8 +46,8 @@ class Performance:
     high: float
 
     @property
-    def of_variance(self) -> float:
-        """The share of the prior's variance that is taken away on average."""
+    def contraction(self) -> float:
+        """The share of the prior's variance that is taken away on average (`value` is that of its spread)."""
         return 1.0 - (1.0 - min(self.value, 1.0)) ** 2
 
 
@@ -86,7 +86,7 @@ class Recoverability(Result):
 
     def _verdict(self, label: str) -> Verdict:
         one = self.performance[label]
-        numbers = {"performance": one.value, "low": one.low, "high": one.high, "of the variance": one.of_variance}
+        numbers = {"performance": one.value, "low": one.low, "high": one.high, "contraction": one.contraction}
         shown = f"performance {one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
         mine = [c for c in self.combinations if label in c.members]
         if one.value >= IDENTIFIED:
@@ -127,7 +127,7 @@ class Recoverability(Result):
 
     def _table(self) -> Table:
         rows = tuple(
-            (label, self.verdicts[label].code.value, one.value, one.low, one.high, one.of_variance)
+            (label, self.verdicts[label].code.value, one.value, one.low, one.high, one.contraction)
             for label, one in self.performance.items()
         )
         note = (
