@@ -116,7 +116,13 @@ def _around(now: Found, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     root = width * root_of(weighted_covariance(now.points, now.weights))
     centres = now.points[rng.choice(len(now.points), _NEXT, p=now.weights)]
     drawn = centres + rng.standard_normal((_NEXT, d)) @ root.T
+    return drawn, log_kernels(drawn, centres, root)
+
+
+def log_kernels(points: np.ndarray, centres: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """The log-density (n,) at points (n, d) of equal Gaussian kernels at centres (m, d), of covariance root root'."""
+    m, d = centres.shape
     back = np.linalg.inv(root)
-    gaps = (drawn @ back.T)[:, None] - (centres @ back.T)[None]
+    gaps = (points @ back.T)[:, None] - (centres @ back.T)[None]
     each = -0.5 * (gaps**2).sum(-1) - 0.5 * d * np.log(2.0 * np.pi) - np.log(np.diag(root)).sum()
-    return drawn, logsumexp(each, axis=1) - np.log(_NEXT)
+    return np.asarray(logsumexp(each, axis=1)) - np.log(m)

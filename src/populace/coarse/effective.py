@@ -216,9 +216,10 @@ def _exponent(grid: np.ndarray, drift: np.ndarray, diffusion: np.ndarray) -> np.
     return -np.append(0.0, np.cumsum(0.5 * (ratio[1:] + ratio[:-1]) * np.diff(grid)))
 
 
-def _runs(flags: np.ndarray) -> list[slice]:
+def _runs(flags: np.ndarray, least: int = 3) -> list[slice]:
+    """Where flags stand together, `least` or more of them."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 2]
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
 
 
 def _escapes(
@@ -274,14 +275,9 @@ def _passage(grid: np.ndarray, drift: np.ndarray, diffusion: np.ndarray, start: 
 
 def _unvisited(variable: str, grid: np.ndarray, visited: np.ndarray) -> Verdict | None:
     """Where nothing is said, if anywhere."""
-    gaps = [grid[s] for s in _gaps(visited < _LEAST)]
+    gaps = [grid[s] for s in _runs(visited < _LEAST, 1)]
     if not gaps:
         return None
     shown = ", ".join(f"{g[0]:.3g} to {g[-1]:.3g}" for g in gaps)
     sentence = f"Too few bursts passed where {variable} is {shown}: nothing is said there, nor of escapes across."
     return Verdict(variable, Code.UNVISITED, sentence, {"share": float((visited < _LEAST).mean())})
-
-
-def _gaps(flags: np.ndarray) -> list[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -24,7 +24,7 @@ from scipy.special import logsumexp
 
 from .._types import Key
 from ..calibration.estimates import root_of, weighted_covariance
-from ..calibration.population import log_prior
+from ..calibration.population import log_kernels, log_prior
 from ..calibration.surrogate_posterior import surrogate_draws
 from ..core.noise import host_generator
 from ..problem.space import Space
@@ -166,10 +166,7 @@ def _drawn(space: Space, points: np.ndarray, weights: np.ndarray, key: Key) -> t
     kernels = centres[rng.integers(_CENTRES, size=near)] + rng.standard_normal((near, d)) @ root.T
     wide = np.asarray(space.to_real(space.sample(key, _DRAWS - near)), np.float64)
     real = np.concatenate([kernels, wide])
-    back = np.linalg.inv(root)
-    square = ((real @ back.T)[:, None] - (centres @ back.T)[None]) ** 2
-    kernel = logsumexp(-0.5 * square.sum(-1), axis=1) - np.log(_CENTRES)
-    kernel -= 0.5 * d * np.log(2.0 * np.pi) + np.log(np.diag(root)).sum()
+    kernel = log_kernels(real, centres, root)
     return real, np.logaddexp(np.log1p(-_PRIOR) + kernel, np.log(_PRIOR) + log_prior(space, real))
 
 

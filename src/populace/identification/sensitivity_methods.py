@@ -7,7 +7,7 @@ in the design. The third reads the runs as they are, seeds and all.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -94,14 +94,12 @@ class SobolIndices(SensitivityMethod):
         again = value + error * tails
         few = unit[:, : min(self.points, max(2, _JOINT // (d + 2)))]
         drawn = _deviations(surrogate, few, lambda y: np.stack(shares(y)), of_functions)
-        low, high = _interval(value, again, drawn, of_pairs)
         names = ("Sobol, first order", "Sobol, total")
         texts = (
             "The share of the moment's variance that would go were the parameter known.",
             "The share of the moment's variance that would stay were all other parameters known.",
         )
-        marks = (None, 0.05)
-        return tuple(Measured(names[i], texts[i], value[i], low[i], high[i], marks[i]) for i in range(2))
+        return _measured(names, texts, (None, 0.05), value, *_interval(value, again, drawn, of_pairs))
 
 
 def blocks(points: np.ndarray) -> np.ndarray:
@@ -162,14 +160,12 @@ class Morris(SensitivityMethod):
         again = np.stack([both(said[:, rows], order[:, rows]) for rows in _resampled(of_rows, self.trajectories)])
         count = min(self.trajectories, max(2, _JOINT // (d + 1)))
         drawn = _deviations(surrogate, paths[:, :count], lambda y: both(y, order[:, :count]), of_functions)
-        low, high = _interval(value, again, drawn, of_pairs)
         names = ("Morris, mu*", "Morris, sigma")
         texts = (
             "The mean size of the slope along the parameter alone, in standard deviations of the moment a whole prior.",
             "The spread of these slopes: interaction, or a bent response.",
         )
-        marks = (0.25, None)
-        return tuple(Measured(names[i], texts[i], value[i], low[i], high[i], marks[i]) for i in range(2))
+        return _measured(names, texts, (0.25, None), value, *_interval(value, again, drawn, of_pairs))
 
 
 def trajectories(key: Key, d: int, count: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -254,6 +250,17 @@ def distances(unit: np.ndarray, moments: np.ndarray, slices: int) -> np.ndarray:
         apart = np.abs(below - ((last + 1) / n)[:, None]).max(0)
         out[j] = np.median(apart.reshape(d, slices), axis=1)
     return out
+
+
+def _measured(
+    names: Sequence[str],
+    texts: Sequence[str],
+    marks: Sequence[float | None],
+    value: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> tuple[Measured, ...]:
+    return tuple(Measured(*each) for each in zip(names, texts, value, low, high, marks, strict=True))
 
 
 def _resampled(key: Key, count: int, times: int = _BOOTSTRAPS) -> np.ndarray:

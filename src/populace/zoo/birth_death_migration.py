@@ -67,28 +67,16 @@ class BirthDeathMigration(Model):
         return self.lattice.split(taken.reshape(scores.shape))
 
     def step(self, draw: Draw, planes: Bool[Array, "planes rows columns"]) -> Bool[Array, "planes rows columns"]:
-        shape = self.lattice.plane
-        count = float(self.lattice.stride**2)
         rates = jnp.stack([self.birth, self.death, self.move])
-        born, dead, moved = jnp.cumsum(rates) * count * self.interval / self.turns
-        draw.bernoulli("busy", moved, size=())
-        ways = jnp.arange(4.0)[:, None, None]
+        born, dead, moved = jnp.cumsum(rates) * float(self.lattice.stride**2) * self.interval / self.turns
 
-        def turn(draw: Draw, _: Array, planes: Array) -> Array:
-            which = jnp.floor(draw.child("one").uniform("plane", 0.0, count, size=()))
-            number = draw.uniform("event", 0.0, 4.0, size=shape)
-            way = jnp.floor(number)
-            event = number - way
+        def update(towards: Array, event: Array, here: Array, around: Array) -> tuple[Array, Array]:
+            dies = (event >= born) & (event < dead)
+            goes = towards & ~around & (here & (event < moved) & ~dies)
+            leaves = dies | (event >= dead) & goes.any(0)
+            return here & ~leaves, around | goes
 
-            def update(here: Array, around: Array) -> tuple[Array, Array]:
-                dies = (event >= born) & (event < dead)
-                goes = (way == ways) & ~around & (here & (event < moved) & ~dies)
-                leaves = dies | (event >= dead) & goes.any(0)
-                return here & ~leaves, around | goes
-
-            return self.lattice.visit(planes, which.astype(jnp.int32), update)
-
-        return draw.loop("turn", self.turns, turn, planes)
+        return self.lattice.turns(draw, planes, self.turns, moved, update)
 
     def observe(self, planes: Bool[Array, "planes rows columns"]) -> dict[str, Array]:
         cells = self.lattice.join(planes)

@@ -48,30 +48,18 @@ class LatticeSIR(Model):
         return self.lattice.split(cells.reshape(self.lattice.rows, self.lattice.columns))
 
     def step(self, draw: Draw, planes: Int8[Array, "planes rows columns"]) -> Int8[Array, "planes rows columns"]:
-        shape, count = self.lattice.plane, float(self.lattice.stride**2)
         rates = jnp.stack([self.infect, self.recover, self.move])
-        infects, recovers, moves = jnp.cumsum(rates) * count * self.interval / self.turns
-        draw.bernoulli("busy", moves, size=())
-        ways = jnp.arange(4.0)[:, None, None]
+        infects, recovers, moves = jnp.cumsum(rates) * float(self.lattice.stride**2) * self.interval / self.turns
 
-        def turn(draw: Draw, _: Array, planes: Array) -> Array:
-            which = jnp.floor(draw.child("one").uniform("plane", 0.0, count, size=()))
-            number = draw.uniform("event", 0.0, 4.0, size=shape)
-            way = jnp.floor(number)
-            event = number - way
+        def update(towards: Array, event: Array, here: Array, around: Array) -> tuple[Array, Array]:
+            caught = towards & (around == SUSCEPTIBLE) & ((here == ILL) & (event < infects))
+            goes = towards & (around == EMPTY) & ((here != EMPTY) & (event >= recovers) & (event < moves))
+            heals = (here == ILL) & (event >= infects) & (event < recovers)
+            after = jnp.where(goes, here, jnp.where(caught, jnp.int8(ILL), around))
+            stays = jnp.where(heals, jnp.int8(RECOVERED), here)
+            return jnp.where(goes.any(0), jnp.int8(EMPTY), stays), after
 
-            def update(here: Array, around: Array) -> tuple[Array, Array]:
-                met = way == ways
-                caught = met & (around == SUSCEPTIBLE) & ((here == ILL) & (event < infects))
-                goes = met & (around == EMPTY) & ((here != EMPTY) & (event >= recovers) & (event < moves))
-                heals = (here == ILL) & (event >= infects) & (event < recovers)
-                after = jnp.where(goes, here, jnp.where(caught, jnp.int8(ILL), around))
-                stays = jnp.where(heals, jnp.int8(RECOVERED), here)
-                return jnp.where(goes.any(0), jnp.int8(EMPTY), stays), after
-
-            return self.lattice.visit(planes, which.astype(jnp.int32), update)
-
-        return draw.loop("turn", self.turns, turn, planes)
+        return self.lattice.turns(draw, planes, self.turns, moves, update)
 
     def observe(self, planes: Int8[Array, "planes rows columns"]) -> dict[str, Array]:
         names = {"susceptible": SUSCEPTIBLE, "ill": ILL, "recovered": RECOVERED}

@@ -7,6 +7,7 @@ stride^2 of them. Each turn visits one plane at random. With short turns this is
 once a sweep, are worse: who has just moved is in a plane whose turn is still to come.
 """
 
+import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -15,12 +16,14 @@ import numpy as np
 from jaxtyping import Array, Int, Shaped
 
 from .._errors import ModelError
+from ..core.draw import Draw
 
 STAR = ((1, 0), (-1, 0), (0, 1), (0, -1))
 """The four neighbours: down, up, right, left."""
 
 Planes = Shaped[Array, "planes rows columns"]
 Visit = Callable[[Array, Array], tuple[Array, Array]]
+Turn = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
 
 
 class Sublattices(eqx.Module):
@@ -73,6 +76,25 @@ class Sublattices(eqx.Module):
         cell, around = update(found[0], self._turned(found[1:], wraps, 1))
         after = jnp.concatenate([cell[None], self._turned(around, wraps, -1)])
         return planes.at[at].set(after, unique_indices=True, mode="promise_in_bounds")
+
+    def turns(self, draw: Draw, planes: Planes, number: int, busy: Array, update: Turn) -> Planes:
+        """The planes after `number` turns, each at a plane drawn at random (sites `turn/one/plane`, `turn/event`).
+
+        **Arguments:** `busy`: the probability of an event at a cell that is visited; where it is above 1 there are too
+        few turns, and the site of that name faults; `update(towards, event, cell, neighbours)`: as for `visit`, with
+        towards which neighbour (4, rows, columns) the event is, one a cell, and a number from 0 to 1 that says which.
+        """
+        draw.bernoulli("busy", busy, size=())
+        count, ways = float(self.stride**2), jnp.arange(4.0)[:, None, None]
+
+        def turn(draw: Draw, _: Array, planes: Array) -> Array:
+            which = jnp.floor(draw.child("one").uniform("plane", 0.0, count, size=()))
+            drawn = draw.uniform("event", 0.0, 4.0, size=self.plane)
+            way = jnp.floor(drawn)
+            chosen = functools.partial(update, way == ways, drawn - way)
+            return self.visit(planes, which.astype(jnp.int32), chosen)
+
+        return draw.loop("turn", number, turn, planes)
 
     def _turned(self, around: Array, wraps: Array, sign: int) -> Array:
         """Neighbours shifted by a place where the lattice goes on in the next block of cells; -1 undoes it."""
