@@ -15,7 +15,7 @@ from .._types import Key, State
 from ..core import executor
 from ..core.draw import Draw
 from ..core.model import Model, bind, parameters, settled
-from ..core.record import EveryStep
+from ..core.record import EveryStep, Last
 from ..core.simulate import NEVER, advance, first_fault, initial
 from .stepper import CoarseStepper, check_within
 
@@ -102,12 +102,15 @@ class Coarse(CoarseStepper):
         return out["path"]
 
 
-class _Lifted(Model):
-    """The model, begun by a lift and seen through a restriction."""
+class Lifted(Model):
+    """A model that is begun by a lift, and seen through a restriction where there is one; `wanted` of what is observed
+    is kept, one number each.
+    """
 
     model: Model
     macro: Array
     names: tuple[str, ...] = eqx.field(static=True)
+    wanted: tuple[str, ...] = eqx.field(static=True)
     lift: Lift = eqx.field(static=True)
     restrict: Restrict | None = eqx.field(static=True)
 
@@ -118,27 +121,42 @@ class _Lifted(Model):
         return self.model.step(draw, state)
 
     def observe(self, state: State) -> dict[str, Array]:
-        seen = self.model.observe(state) if self.restrict is None else self.restrict(state)
-        missing = [name for name in self.names if name not in seen]
+        seen = self.all(state)
+        missing = [name for name in self.wanted if name not in seen]
         if missing:
             raise MethodError(
                 f"macro variables {missing} are not among {list(seen)}: name them in `within` as they are observed, or "
                 "give restrict="
             )
-        return {"macro": jnp.stack([jnp.asarray(seen[name], jnp.float32).reshape(()) for name in self.names])}
+        return {name: jnp.asarray(seen[name], jnp.float32).reshape(()) for name in self.wanted}
+
+    def all(self, state: State) -> Mapping[str, Array]:
+        """All that is observed."""
+        return self.model.observe(state) if self.restrict is None else self.restrict(state)
+
+    def stacked(self, seen: Mapping[str, Array]) -> Array:
+        """What is wanted side by side, on the last axis."""
+        return jnp.stack([seen[name] for name in self.wanted], axis=-1)
+
+
+def healed(model: Lifted, key: Key, heal: int) -> tuple[Any, list[Array]]:
+    """Where a lifted model stands after `heal` steps, and its faults till then; inside a trace."""
+    here, flags = initial(model, key, ())
+    faults = [first_fault(flags, {})]
+    if heal:
+        here, *_, late = advance(model, key, here, (), None, Last(), heal)
+        faults.append(first_fault({}, late))
+    return here, faults
 
 
 def _one_burst(shared: Coarse, one: tuple[Array, dict[str, Array], Key]) -> dict[str, Any]:
     """A burst inside a trace: bind, lift, heal, run."""
     start, values, key = one
-    model = _Lifted(bind(shared.model, values), start, tuple(shared.within()), shared.lift, shared.restrict)
-    here, flags = initial(model, key, ())
-    faults = [first_fault(flags, {})]
-    if shared.heal:
-        here, *_, late = advance(model, key, here, (), None, EveryStep(), shared.heal)
-        faults.append(first_fault({}, late))
-    first = model.observe(here.state)["macro"]
+    names = tuple(shared.within())
+    model = Lifted(bind(shared.model, values), start, names, names, shared.lift, shared.restrict)
+    here, faults = healed(model, key, shared.heal)
+    first = model.stacked(model.observe(here.state))
     _, _, rows, _, late = advance(model, key, here, (), None, EveryStep(), shared.steps)
     faults.append(first_fault({}, late))
-    kept = jax.tree.map(lambda leaf: leaf[shared.every - 1 :: shared.every], rows)["macro"]
+    kept = model.stacked(rows)[shared.every - 1 :: shared.every]
     return {"path": jnp.concatenate([first[None], kept]), "fault": jnp.stack(faults).min()}

@@ -78,15 +78,23 @@ def solve(equations: Equations, surface: Surface, start: np.ndarray, unit: np.nd
 
 def place(equations: Equations, surface: Surface, at: np.ndarray, unit: np.ndarray) -> Place:
     """A solution with its error."""
+    moved = unit[:, None] * _moved(equations, surface, at, unit)
+    return Place(at, moved @ surface.covariance @ moved.T, surface.freedom)
+
+
+def _moved(equations: Equations, surface: Surface, at: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """How a solution moves with the coefficients, (unknowns, coefficients), in `unit`s of the unknowns."""
+    by_place = _derivative(lambda z: equations(at + z * unit, surface.coefficients), np.zeros(len(at)))
+    return -np.linalg.pinv(by_place) @ _by_coefficient(lambda c: equations(at, c), surface)
+
+
+def _by_coefficient(function: Callable[[np.ndarray], np.ndarray], surface: Surface) -> np.ndarray:
+    """The derivative by the coefficients, (outputs, coefficients), over steps as long as these are known."""
     shape = surface.coefficients.shape
     spread = np.sqrt(np.maximum(np.diag(surface.covariance), 0.0))
     spread = np.where(spread > 0, spread, 1e-12)
-    by_place = _derivative(lambda z: equations(at + z * unit, surface.coefficients), np.zeros(len(at)))
-    by_coefficient = _derivative(
-        lambda c: equations(at, surface.coefficients + (c * spread).reshape(shape)), np.zeros(spread.size)
-    )
-    moved = -np.linalg.pinv(by_place) @ by_coefficient / spread * unit[:, None]
-    return Place(at, moved @ surface.covariance @ moved.T, surface.freedom)
+    found = _derivative(lambda c: function(surface.coefficients + (c * spread).reshape(shape)), np.zeros(spread.size))
+    return found / spread
 
 
 def eigenvalues(slope: np.ndarray, interval: float) -> np.ndarray:
@@ -102,23 +110,15 @@ def leading(
     """The eigenvalue with the largest real part at a place, and the standard error of that part: the coefficients'
     own, and what they do by moving the place.
     """
-    shape, spread = surface.coefficients.shape, np.sqrt(np.maximum(np.diag(surface.covariance), 0.0)) + 1e-12
 
     def real(at: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         inputs = at[: len(surface.centre)]
         return np.real(eigenvalues(surface.slope(inputs, coefficients)[:, :variables], interval)[:1])
 
     unit = surface.width if len(surface.width) == len(found.at) else np.ones(len(found.at))
-    by_place = _derivative(lambda z: equations(found.at + z * unit, surface.coefficients), np.zeros(len(found.at)))
-    by_coefficient = _derivative(
-        lambda c: equations(found.at, surface.coefficients + (c * spread).reshape(shape)), np.zeros(spread.size)
-    )
-    moved = -np.linalg.pinv(by_place) @ by_coefficient
     through = _derivative(lambda z: real(found.at + z * unit, surface.coefficients), np.zeros(len(found.at)))
-    direct = _derivative(
-        lambda c: real(found.at, surface.coefficients + (c * spread).reshape(shape)), np.zeros(spread.size)
-    )
-    total = (direct + through @ moved) / spread
+    direct = _by_coefficient(lambda c: real(found.at, c), surface)
+    total = direct + through @ _moved(equations, surface, found.at, unit)
     value = eigenvalues(surface.slope(found.at[: len(surface.centre)])[:, :variables], interval)[0]
     return complex(value), float(np.sqrt(max(0.0, (total @ surface.covariance @ total.T)[0, 0])))
 
