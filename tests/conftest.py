@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,23 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # examples, pages and killed studie
 os.environ["MPLBACKEND"] = "Agg"
 gc.set_threshold(100_000, 50, 50)  # compiling makes objects by the million, and hardly a cycle: a tenth of the time
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core runs already: more threads only wait for each other
+
+
+_MAPPED = 12_000
+"""Pieces of memory that a process may have mapped when a file of tests begins. Each program that XLA has compiled and
+still holds takes a few; Linux grants 65,530, and the compiler dies, without a word, of one too many.
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten() -> None:
+    """Let go of the programs of earlier files once there are many: the largest file adds about as many again."""
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_text().splitlines()) > _MAPPED:
+        import jax  # only now: it reads the environment that this file sets
+
+        jax.clear_caches()
+        gc.collect()
 
 
 def recorded(reporter: pytest.TerminalReporter, name: str) -> Iterator[str]:
