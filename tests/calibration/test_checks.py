@@ -94,7 +94,9 @@ def test_the_exact_posterior_is_calibrated_and_what_is_not_seen_is_the_prior(two
     for probability in (0.5, 0.8, 0.95):
         error = np.sqrt(probability * (1 - probability) / found.fitted)
         assert (np.abs(found.coverage(probability) - probability) < ERRORS * error).all()
-    assert found.contraction[:, 0].mean() > 0.8 and abs(found.contraction[:, 1].mean()) < 0.05
+    spread = 0.5 * (4.0 / 4.25) ** 0.5 / 2.0  # of a's posterior, in the prior's; its mean density follows
+    left = np.sqrt(12.0) * spread / np.sqrt(2.0 * np.pi * (1.0 + 4.0 / 4.25))
+    assert abs(found.contraction[:, 0].mean() - (1.0 - left)) < 0.02 and abs(found.contraction[:, 1].mean()) < 0.02
     assert "says nothing" in {v.subject: v.sentence for v in found.verdicts()}["b"]
     assert found.stops == {Code.CONVERGED: 200} and not found.left_out and found.repeats < 0.2
 

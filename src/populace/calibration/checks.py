@@ -32,8 +32,8 @@ from .estimates import Estimate
 _LEVELS = (0.5, 0.8, 0.95)
 _SIZE = 0.05
 """The chance that a right method fails on any of its parameters."""
-_CONTRACTED = 0.1
-"""Below this part of the prior's variance taken away, the prior is returned."""
+_CONTRACTED = 0.05
+"""Below this part of the prior's spread taken away, the prior is returned."""
 _JOINTLY = "all parameters jointly"
 
 
@@ -43,8 +43,8 @@ class Calibration(Result):
 
     `labels` (d,); `places` (N, d): the share of the posterior below the true value; `joint` (N,): the share within the
     ellipsoid around the posterior's mean that has the truth on its rim; `contraction` (N, d): 1 - the posterior's over
-    the prior's variance, on the prior's probability scale; `stops`: why fits ended, counted; `left_out`: why data sets
-    were, counted; `repeats`: the median share of draws that repeat another.
+    the prior's standard deviation, on the prior's probability scale; `stops`: why fits ended, counted; `left_out`: why
+    data sets were, counted; `repeats`: the median share of draws that repeat another.
     """
 
     method: str
@@ -93,7 +93,7 @@ class Calibration(Result):
             how = "lies in the middle of the posterior too often" if wide else "lies outside the posterior too often"
             code = Code.TOO_WIDE if wide else Code.OVER_CONFIDENT
             return Verdict(subject, code, f"{subject}: the truth {how}; {held}.", numbers)
-        gain = f"the data take {100 * contraction:.0f} % of the prior's variance away"
+        gain = f"the data take away {100 * contraction:.0f} % of the prior's spread"
         if contraction < _CONTRACTED:
             why = f"{subject}: calibrated, and this says nothing, for the posterior is the prior ({gain})."
             return Verdict(subject, Code.PRIOR_RETURNED, why, numbers)
@@ -309,8 +309,8 @@ def _joint(key: Key, draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _contraction(problem: Problem, draws: np.ndarray) -> np.ndarray:
-    """1 - posterior over prior variance (1/12) on the prior's probability scale, (N, d)."""
+    """1 - the posterior's over the prior's (12^-1/2) standard deviation, on the prior's probability scale, (N, d)."""
     n, size, d = draws.shape
     flat = problem.space.from_real(jnp.asarray(draws.reshape(-1, d)))
     scale = np.asarray(problem.space.cdf(flat), np.float64).reshape(n, size, d)
-    return 1.0 - 12.0 * scale.var(1, ddof=1)
+    return 1.0 - np.sqrt(12.0) * scale.std(1, ddof=1)
