@@ -5,8 +5,14 @@ stdout: what the peer prints of each parameter. Expected moments are those of `i
 and without noise of simulation, so that nothing here is to a peer's disadvantage.
 """
 
+import contextlib
+import importlib
+import importlib.metadata
 import json
+import math
+import signal
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -26,7 +32,10 @@ def by_lmfit(gap, names, low, high, start):
     for name in names:
         value, error = found.params[name].value, found.params[name].stderr
         ends = [None, None] if error is None else [value - 1.96 * error, value + 1.96 * error]
-        rows.append({"way": "covariance", "parameter": name, "estimate": value, "interval": ends})
+        tied = {other: c for other, c in (found.params[name].correl or {}).items() if abs(c) > 0.9}
+        said = ", ".join(f"C({name}, {other}) = {c:+.4f}" for other, c in tied.items())
+        said = said if found.errorbars else "uncertainties could not be estimated"
+        rows.append({"way": "covariance", "parameter": name, "estimate": value, "interval": ends, "said": said})
     try:
         profiles = lmfit.conf_interval(fitter, found, sigmas=[0.95], maxiter=200)
         ends = {name: [one[0][1], one[-1][1]] for name, one in profiles.items()}
@@ -96,26 +105,50 @@ def by_pypesto(gap, names, low, high, start):
 PEERS = {"lmfit": by_lmfit, "estimagic": by_estimagic, "pypesto": by_pypesto}
 
 
+@contextlib.contextmanager
+def within(seconds):
+    """An error where what is done here takes more processor seconds."""
+
+    def late(*_):
+        raise TimeoutError(f"no answer in {seconds} s")
+
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
 def answer(given):
-    """Rows of a peer at a case, and what it warned of."""
+    """Rows of a peer at a case, what it warned of, its version, and its processor seconds without its import."""
     data, root = np.array(given["data"]), np.linalg.cholesky(np.array(given["covariance"]))
     expected = EXPECTED[given["case"]]
+    importlib.import_module(given["peer"])
 
     def gap(at):
         return np.linalg.solve(root, expected({name: np.array([float(x)]) for name, x in at.items()})[0] - data)
 
+    began = time.process_time()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            rows = PEERS[given["peer"]](gap, given["names"], given["low"], given["high"], given["start"])
+            with within(given["patience"]):
+                rows = PEERS[given["peer"]](gap, given["names"], given["low"], given["high"], given["start"])
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error}".strip().split("\n")[0]
             empty = {"way": "", "estimate": None, "interval": [None, None], "said": why}
             rows = [{**empty, "parameter": name} for name in given["names"]]
+    seconds = time.process_time() - began
     ours = ("linear algebra", "singular", "covariance", "pseudo", "bound", "identif", "uncertain", "inver")
     heard = sorted({str(one.message).strip().split("\n")[0][:200] for one in caught})
     heard = [text for text in heard if any(word in text.lower() for word in ours)]
-    return {"rows": rows, "warnings": heard}
+    for row in rows:
+        row["interval"] = [None if end is None or math.isnan(end) else float(end) for end in row["interval"]]
+        row["estimate"] = None if row["estimate"] is None or not math.isfinite(row["estimate"]) else row["estimate"]
+    version = importlib.metadata.version(given["peer"])
+    return {"rows": rows, "warnings": heard, "seconds": seconds, "version": version}
 
 
 def main():

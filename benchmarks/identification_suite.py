@@ -1,14 +1,16 @@
 """What `pop.identify` says of the cases of `identification_cases.py`, against what is known of each.
 
-    python benchmarks/identification_suite.py [--keys N] [--json] [--quick] [--peers]
+    python benchmarks/identification_suite.py [--keys N] [--only CASE ...] [--json] [--quick] [--peers]
 
 Each case is drawn, fitted (`pop.EnsembleSmoother`, within the case's budget) and judged with as many keys. A verdict is
 right if its class is the case's own; *identified* said of what is not, and *not identified* of what is, are counted
 apart. `--peers` adds the same cases through lmfit, estimagic and pyPESTO, each in its own environment
-(`identification_peers.py`; minutes). `--quick` takes four cases and two keys.
+(`identification_peers.py`; minutes): they have one data set, and the expected moments in closed form, which our fits
+have not. `--quick` takes four cases and two keys.
 
 JSON: `cases` (name -> verdicts, a parameter to the classes found and how often; expected; right, the share;
-combinations, named and how often; seconds, a fit and its report), `right`, `false_identified`, `false_not`, `peers`.
+combinations, named and how often; seconds and processor seconds, a fit and its report), `right`, `false_identified`,
+`false_not`, `peers` (rows, a case, peer, way and parameter each; and totals by peer and way).
 """
 
 import argparse
@@ -39,23 +41,26 @@ LOST = frozenset({"not identified", "combination"})
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--keys", type=int, default=20)
+    parser.add_argument("--only", nargs="+", choices=tuple(CASES), metavar="CASE", help="these cases alone")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--peers", action="store_true")
     given = parser.parse_args()
     keys = 2 if given.quick else given.keys
-    cases = {name: CASES[name] for name in (QUICK if given.quick else CASES)}
+    cases = {name: CASES[name] for name in given.only or (QUICK if given.quick else CASES)}
     found = {}
     for name, case in cases.items():
         found[name] = judged(case, keys)
         print(f"{name}: {found[name]['right']:.2f} right, {found[name]['seconds']:.1f} s", file=sys.stderr, flush=True)
     report(found, cases)
-    peers: list[Any] = []
+    peers: dict[str, Any] = {}
     if given.peers:
-        from identification_peers import peers as asked
+        import identification_peers as others
 
-        peers = asked(tuple(cases))
-        show("peers", tuple(peers[0]) if peers else (), [tuple(row.values()) for row in peers])
+        rows = others.peers(tuple(cases))
+        others.report(rows)
+        together(found, rows, others.WAYS)
+        peers = {"rows": others.plain(rows), "totals": others.totals(rows)}
     if given.json:
         print(json.dumps({"cases": found, **totals(found, cases), "peers": peers}))
 
@@ -64,7 +69,7 @@ def judged(case: Case, keys: int) -> dict[str, Any]:
     """The verdicts of one case over keys."""
     classes: dict[str, Counter[str]] = {name: Counter() for name in case.truth}
     named: Counter[str] = Counter()
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     for number in range(keys):
         draw, fit_key, judge = jr.split(jr.key(number), 3)
         problem = case.problem(draw)
@@ -82,6 +87,7 @@ def judged(case: Case, keys: int) -> dict[str, Any]:
         "right": right / (keys * len(classes)),
         "combinations": dict(named),
         "seconds": (time.perf_counter() - started) / keys,
+        "processor": (time.process_time() - processor) / keys,
     }
 
 
@@ -101,6 +107,41 @@ def totals(found: dict[str, dict[str, Any]], cases: dict[str, Case]) -> dict[str
         "false_identified": counts["false_identified"],
         "false_not": counts["false_not"],
     }
+
+
+def together(found: dict[str, dict[str, Any]], rows: list[dict[str, Any]], ways: dict[str, tuple[str, ...]]) -> None:
+    """One table of all: our commonest verdict, and each peer's interval and how it is read; a star where it is wrong.
+    And processor seconds a case.
+    """
+    said = {(row["case"], row["parameter"], row["peer"], row["way"]): row for row in rows if row["case"]}
+    columns = [(peer, way) for peer in ways for way in ways[peer]]
+    asked = dict.fromkeys(row["case"] for row in rows if row["case"])
+    table = []
+    for name in asked:
+        for parameter, seen in found[name]["verdicts"].items():
+            word = max(seen, key=lambda one: seen[one])
+            cells = [word + ("" if word in found[name]["expected"][parameter] else " *")]
+            for peer, way in columns:
+                row = said.get((name, parameter, peer, way)) or said.get((name, parameter, peer, ""))
+                cells.append("not run" if row is None else _cell(row))
+            table.append((name, parameter, " or ".join(found[name]["expected"][parameter]), *cells))
+    heads = (f"{peer} {way}" for peer, way in columns)
+    show("All, side by side (*: wrong)", ("case", "parameter", "expected", "populace", *heads), table)
+    took = {(row["case"], row["peer"]): row["seconds"] for row in rows if row["case"]}
+    seconds = [
+        (name, found[name]["processor"], *(took.get((name, peer), "not run") for peer in ways)) for name in asked
+    ]
+    show("Processor seconds a case (ours: a fit by simulation)", ("case", "populace", *ways), seconds)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    """Such as `1.2 [1.1, 1.3] *`."""
+    wrong = " *" if row["right"] is False else ""
+    if row["read"] == "nothing":
+        why = row["said"].split(":")[0] if row["estimate"] is None else f"{row['estimate']:.3g} [none]"
+        return why[:24] + wrong
+    low, high = row["interval"]
+    return f"{row['estimate']:.3g} [{low:.3g}, {high:.3g}]{wrong}"
 
 
 def report(found: dict[str, dict[str, Any]], cases: dict[str, Case]) -> None:

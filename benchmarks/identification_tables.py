@@ -67,17 +67,17 @@ def agrees(code: pop.Code, ours: float, page: float) -> bool:
     return code is not pop.Code.NOT_IDENTIFIED and ours >= page - SLACK
 
 
-def measured(name: str, most: int) -> tuple[dict[str, Any], pop.Runs, pop.Recoverability]:
-    def work() -> tuple[pop.Runs, pop.Recoverability]:
+def measured(name: str, most: int) -> tuple[dict[str, Any], pop.Runs, pop.RunsIdentification]:
+    def work() -> tuple[pop.Runs, pop.RunsIdentification]:
         table = read(name).runs
         runs = table if most >= table.size else table.taken(np.arange(most))
-        return runs, pop.recoverability(runs, jr.key(0))
+        return runs, pop.identify(runs, jr.key(0))
 
     seconds, processor, (runs, found) = timed(work)
-    peer = trees(runs)
+    peer, average = trees(runs), found.average
     parameters = {}
-    for i, (label, page) in enumerate(zip(found.labels, KNOWN[name], strict=True)):
-        one, verdict = found.performance[label], found.verdicts[label]
+    for i, (label, page) in enumerate(zip(average.labels, KNOWN[name], strict=True)):
+        one, verdict = average.performance[label], average.verdicts[label]
         parameters[label] = {
             "ours": round(one.value, 4),
             "low": round(one.low, 4),
@@ -87,18 +87,18 @@ def measured(name: str, most: int) -> tuple[dict[str, Any], pop.Runs, pop.Recove
             "verdict": verdict.code.value,
             "agrees": agrees(verdict.code, one.value, page),
         }
-    combined = {c.text: round(c.performance.value, 4) for c in found.combinations}
+    combined = {c.text: round(c.performance.value, 4) for c in average.combinations}
     record = {"parameters": parameters, "combinations": combined, "seconds": seconds, "processor": processor}
     return record, runs, found
 
 
-def at_runs(found: pop.Recoverability, runs: pop.Runs) -> dict[str, float]:
+def at_runs(found: pop.RunsIdentification, runs: pop.Runs) -> dict[str, float]:
     """Three runs, each taken for the data and left among the others, where it weighs next to nothing."""
     seconds, inside = [], []
     for row in (17, 18, 19):
-        wall, _, at = timed(lambda row=row: pop.at_data(found, runs.moments[row]))
+        wall, _, given = timed(lambda row=row: found.given(runs.moments[row]))
         seconds.append(wall)
-        inside.append(at.inside)
+        inside.append(given.at.inside)
     return {"seconds": float(np.median(seconds)), "inside_90": float(np.mean(inside))}
 
 

@@ -97,8 +97,22 @@ class Code(enum.Enum):
     UNVISITED = "not visited"
     STEP_HOLDS = "leaps hold"
     STEP_TOO_LONG = "leaps too long"
+    BOUNDED = "bounded by the data"
+    ONE_SIDED = "bounded on one side"
+    FLAT = "flat"
+    CUT = "cut by another parameter's bound"
+    PART = "part of the prior"
+    WHOLE_PRIOR = "the whole prior"
+    EMPTY = "empty"
     CLEAR_GAP = "clear gap"
     NO_GAP = "no clear gap"
+    FITS_DATA = "fits the data and not their placebos"
+    FITS_ANYTHING = "fits anything"
+    FITS_NEITHER = "fits neither the data nor their placebos"
+    FITS_SOME_PLACEBOS = "fits some placebos as well"
+    PLACEBO_UNSEEN = "the moments cannot see the difference"
+    ABOUT_ALL_SEEN = "about all is seen"
+    MORE_TO_SEE = "more is to be seen"
 
     @property
     def mend(self) -> str:
@@ -145,6 +159,11 @@ _MENDS: dict[Code, str] = {
     Code.STABILITY_OPEN: "give it more bursts, or longer ones: the rate's interval holds 0",
     Code.NO_TIPPING: "look at a wider range of the parameter or of the variable, or give it more bursts",
     Code.NOT_HEALED: "heal longer before drifts are read (heal=), or add the macro variable that is still moving",
+    Code.ONE_SIDED: "report it as a limit; nothing but the prior keeps it on the other side",
+    Code.FLAT: "do not read its value: no value of it fits worse than another; find a moment that reacts to it",
+    Code.CUT: "do not read this interval as the data's: report the combination, or defend the bound that cuts it",
+    Code.WHOLE_PRIOR: "find moments that react to the parameters: these data reject nothing of the prior",
+    Code.EMPTY: "no parameters make these moments: widen the priors, or change a rule",
     Code.UNVISITED: "send bursts there before reading anything off it",
     Code.STEP_TOO_LONG: "leap a shorter time, or average over more copies",
     Code.NO_GAP: "do not trust the count of variables: give it more snapshots, or other features",
@@ -154,6 +173,11 @@ _MENDS: dict[Code, str] = {
     Code.ARTEFACT: "do not read the gain: it goes when the loophole is closed",
     Code.NOT_TOLD_APART: "report what follows under each of them, and ask pop.separating what would tell them apart",
     Code.UNSETTLED: "raise the budget: two ways to weigh the evidence disagree, so that neither is to be believed",
+    Code.FITS_ANYTHING: "do not take the fit for evidence: fit moments that placebos do not share, or fewer parameters",
+    Code.FITS_NEITHER: "do not read this fit: what it matches of the data it matches of placebos too",
+    Code.FITS_SOME_PLACEBOS: "claim for the model only what the placebos that it does not fit have lost",
+    Code.PLACEBO_UNSEEN: "add a moment that sees it before claiming anything of what this placebo destroys",
+    Code.MORE_TO_SEE: "raise the budget before saying what the model cannot do",
     Code.NOTHING_SEPARATES: "offer other moments, more repeats or an intervention, or keep all of them",
 }
 
@@ -265,7 +289,45 @@ class ScatterPanel:
     note: str = ""
 
 
-Panel: TypeAlias = BandPanel | DensityPanel | IntervalPanel | ScatterPanel
+@dataclass(frozen=True)
+class MapPanel:
+    """A height over two axes, in shades, with contours at `levels` and lines upon it.
+
+    `x` (nx,), `y` (ny,), rising; `height` (ny, nx), 0 or more, NaN where it is not known; `lines`: label to x and y of
+    the same length.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    x: np.ndarray
+    y: np.ndarray
+    height: np.ndarray
+    levels: tuple[float, ...] = ()
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CellPanel:
+    """Cells of a plane by how often each was hit.
+
+    `x`, `y` (cells,): their middles, all `width` by `height`; `hits` (cells,); `marks`: named points (x, y).
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    x: np.ndarray
+    y: np.ndarray
+    width: float
+    height: float
+    hits: np.ndarray
+    marks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    note: str = ""
+
+
+Panel: TypeAlias = BandPanel | DensityPanel | IntervalPanel | ScatterPanel | MapPanel | CellPanel
 
 
 @dataclass(frozen=True)

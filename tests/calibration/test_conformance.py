@@ -9,6 +9,7 @@ import pytest
 from populace.calibration.acceptable_region import AcceptableRegion
 from populace.calibration.differences import DifferencesDescent
 from populace.calibration.ensemble_smoother import EnsembleSmoother
+from populace.calibration.history_matching import HistoryMatching
 from populace.calibration.neural_likelihood import NeuralLikelihood
 from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.sequential_abc import SequentialABC
@@ -17,6 +18,7 @@ from populace.surrogates.acquisitions import Evolving
 from populace.surrogates.flow_matching import FlowMatching
 from populace.surrogates.margin_ensemble import MarginEnsemble
 from populace.surrogates.neural_ensemble import NeuralEnsemble
+from populace.surrogates.polynomial import Polynomial
 from populace.surrogates.transitions import Transitions
 from populace.testing.methods import check_method
 
@@ -25,6 +27,7 @@ METHODS = {
         2.0, classifier=MarginEnsemble(members=2, width=8, depth=1, steps=40), candidates=Evolving(200, 50)
     ),
     "ensemble smoother": EnsembleSmoother(draws=30, waves=6),
+    "history matching": HistoryMatching(waves=2, regressors=(Polynomial(degree=2),)),
     "neural likelihood": NeuralLikelihood(
         Transitions(lags=0, memory=0, members=1, components=1, width=8, depth=1, steps=20, batch=32), draws=50
     ),

@@ -55,3 +55,12 @@ def test_runs_at_one_point_give_no_error_but_a_flat_slope():
     z = np.zeros((60, 1))
     near = LocalRegression(z, RNG.standard_normal((60, 1))).near(np.zeros((2, 1)))
     assert np.isfinite(near.mean).all() and np.isfinite(near.slope).all()
+
+
+def test_an_expansion_is_the_quadratic_itself():
+    z = RNG.standard_normal((600, 2))
+    around = LocalRegression(z, bent(z)).expanded(np.array([[0.2, -0.3]]))
+    step = np.array([0.4, 0.5])
+    said = around.mean[0] + around.slope[0] @ step + np.einsum("kab,a,b->k", around.bend[0], step, step)
+    assert said == pytest.approx(bent(np.array([[0.6, 0.2]]))[0], abs=1e-3)
+    assert np.abs(LocalRegression(z[:30], bent(z[:30])).expanded(np.zeros((1, 2))).bend).max() == 0.0

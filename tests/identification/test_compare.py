@@ -38,6 +38,8 @@ def test_equal_laws_are_not_told_apart(alike):
     assert set(alike.tied()) == {"steady", "restless"} and weighing.held.kept.all()
     lag, error = weighing.lag(other)
     assert lag < 4 * error and error < 0.5
+    first, second, _ = weighing.leads(other)
+    assert abs(first.lag - second.lag) < 4 * np.hypot(first.drawn, second.drawn) and second.drawn < 0.3
     lag, error = weighing.classified_lag(other)
     assert abs(lag) < 4 * error and weighing.classified.calibrated
     test = alike.alike[0].fitted
@@ -46,8 +48,11 @@ def test_equal_laws_are_not_told_apart(alike):
 
 def test_evidences_are_those_of_the_closed_form(alike, apart):
     for found, data in ((alike, DATA), (apart, 1.5 * SLOPE)):
-        for one in found.weighing.evidences[: 2 if found is alike else 1]:
+        for one, cooled in list(zip(found.weighing.evidences, found.weighing.tempered, strict=True))[
+            : 2 if found is alike else 1
+        ]:
             assert abs(one.log - exact(data)) < 4 * one.error
+            assert abs(cooled.log - exact(data)) < 4 * np.hypot(one.error, cooled.error)
 
 
 def test_what_is_held_out_tells_them_apart(alike):
@@ -63,6 +68,19 @@ def test_other_laws_are_told_apart(apart):
     assert [v.code for v in apart.weighing.verdicts()] == [pop.Code.TOLD_APART] * 2
     assert apart.weighing.held.kept.tolist() == [True, False]
     assert "contradict" in " ".join(apart.sections()[0].text)
+
+
+def test_ways_that_differ_settle_nothing(apart):
+    """Populations that were to find a hill for the lesser rival, which importance draws missed."""
+    weighing = apart.weighing
+    i, one = 1 - weighing.best, weighing.tempered
+    moved = [replace(t, log=t.log + (weighing.lag(i)[0] if j == i else 0.0)) for j, t in enumerate(one)]
+    found = replace(weighing, tempered=tuple(moved))
+    first, second, third = found.leads(i)
+    assert first.sure and third.sure and not second.sure and not first.agrees(second)
+    assert found.code(i) is pop.Code.UNSETTLED and "not settled" in found.verdicts()[1].sentence
+    near = [replace(t, log=weighing.evidences[j].log) for j, t in enumerate(one)]
+    assert replace(weighing, tempered=tuple(near)).leads(i)[1].lag == pytest.approx(first.lag)
 
 
 def test_three_null_pairs_and_none_is_accused():

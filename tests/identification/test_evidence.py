@@ -7,7 +7,7 @@ import pytest
 from tests.identification.rival_cases import SLOPE, exact, plain, problem
 
 import populace as pop
-from populace.identification.evidence import Near, evidence, weighed
+from populace.identification.evidence import Near, cooled, evidence, weighed
 from populace.surrogates.runs import Runs
 
 DATA = np.array([[0.3, 0.4, 0.9], [-1.2, -0.2, -2.2], [1.0, 1.0, 0.5]])
@@ -54,6 +54,15 @@ def test_the_same_draws_serve_other_data(learned):
     target = problem(plain, DATA[0]).target
     logs = weigh(learned, target)[1].log_evidence(DATA)
     np.testing.assert_allclose(logs, [exact(row) for row in DATA], atol=0.5)
+
+
+@pytest.mark.parametrize("data", DATA[1:], ids=["low", "unlikely"])
+def test_populations_average_the_same_likelihood(learned, data):
+    """What importance draws say, within the errors of the draws alone."""
+    target = problem(plain, data).target
+    found, other = weigh(learned, target)[0], cooled(learned, target, near(learned, target), jr.key(3))
+    assert abs(other.log - found.log) < 4 * np.hypot(other.error, found.sampling)
+    assert other.error < 0.2
 
 
 def test_few_runs_leave_more_doubt(learned):

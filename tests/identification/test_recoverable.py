@@ -6,7 +6,9 @@ import numpyro.distributions as dist
 import pytest
 
 import populace as pop
+from populace.identification.at_data import at_data
 from populace.identification.cross_predictions import Ranks
+from populace.identification.recoverable import recoverability
 
 
 def made(space, key, n, summaries, labels):
@@ -37,7 +39,7 @@ def runs(box):
 
 @pytest.fixture(scope="module")
 def found(runs):
-    return pop.recoverability(runs, jr.key(1))
+    return recoverability(runs, jr.key(1))
 
 
 def test_a_product_is_known_and_its_factors_are_not(found):
@@ -75,7 +77,7 @@ def test_a_sum_gives_its_members_the_share_that_theory_says():
     def total(p, rng):
         return (p["w1"] + p["w2"] + rng.standard_normal(p["w1"].size))[:, None]
 
-    found = pop.recoverability(made(space, jr.key(2), 1024, total, ("S",)), jr.key(3))
+    found = recoverability(made(space, jr.key(2), 1024, total, ("S",)), jr.key(3))
     for name in ("w1", "w2"):
         one = found.performance[name]
         assert abs(one.value - (1.0 - 1.0 / np.sqrt(2.0))) < 4 * (one.high - one.low) / 3.92
@@ -90,7 +92,7 @@ def test_members_with_other_units_are_added_on_their_own_scales():
     def total(p, rng):
         return (p["small"] + p["large"] / 1000.0)[:, None]
 
-    found = pop.recoverability(made(space, jr.key(2), 256, total, ("S",)), jr.key(3))
+    found = recoverability(made(space, jr.key(2), 256, total, ("S",)), jr.key(3))
     assert found.combinations[0].text == "small + 0.001 x large"
 
 
@@ -100,10 +102,10 @@ def test_replicates_give_nothing_away():
     unit = np.repeat(pop.design(space, jr.key(4), 200).unit, 4, axis=0)
     moments = np.repeat(np.random.default_rng(6).standard_normal((200, 2)), 4, axis=0)
     runs = pop.Runs(space, unit, moments, np.ones(800, bool), ("s1", "s2"), {})
-    found = pop.recoverability(runs, jr.key(5))
+    found = recoverability(runs, jr.key(5))
     assert found.verdicts["x"].code is pop.Code.NOT_IDENTIFIED
     parted = pop.Runs(space, unit + 1e-9 * np.arange(800)[:, None], moments, np.ones(800, bool), ("s1", "s2"), {})
-    assert pop.recoverability(parted, jr.key(5)).performance["x"].value > 0.5  # what the guard is against
+    assert recoverability(parted, jr.key(5)).performance["x"].value > 0.5  # what the guard is against
 
 
 def test_one_summary_among_many_is_found():
@@ -114,7 +116,7 @@ def test_one_summary_among_many_is_found():
         return np.concatenate([(p["x"] + 0.03 * rng.standard_normal(n))[:, None], rng.standard_normal((n, 60))], axis=1)
 
     runs = made(space, jr.key(6), 512, one_of_many, tuple(f"s{i}" for i in range(61)))
-    found = pop.recoverability(runs, jr.key(7))
+    found = recoverability(runs, jr.key(7))
     assert found.performance["x"].value > 0.7
     assert found.verdicts["y"].code is pop.Code.NOT_IDENTIFIED
 
@@ -122,7 +124,7 @@ def test_one_summary_among_many_is_found():
 def test_data_decide_what_the_average_does_not(box, runs):
     """At a b = 1 and c = 0.5: the posterior holds them, and intervals near the data are as wide as they should be."""
     data = np.concatenate([[1.0, 0.5], np.zeros(6)])
-    both = pop.identify_runs(runs, jr.key(1), data=data)
+    both = pop.identify(runs, jr.key(1), data=data)
     at = both.at
     assert at is not None
     assert at.reach.verdict().code is pop.Code.WITHIN_REACH
@@ -135,15 +137,31 @@ def test_data_decide_what_the_average_does_not(box, runs):
     assert set(both.record()) == {"average", "at the data"}
 
 
+def test_one_verb_takes_runs_and_tables_and_a_fit_of_neither(runs):
+    """Tables that were read are runs; other data need nothing learned anew; arguments of a fit are refused."""
+    few = runs.taken(np.arange(120))
+    data = np.concatenate([[1.0, 0.5], np.zeros(6)])
+    found = pop.identify(few, jr.key(2))
+    assert found.at is None and set(found.verdicts) == set("abce")
+    at = pop.identify(pop.RunTable(few, ()), jr.key(2), data=data)
+    assert at.record() == found.given(data).record()
+    for call in (
+        lambda: pop.identify(few, jr.key(0), replicates=10),
+        lambda: pop.identify(few, jr.key(0), jr.key(1)),
+    ):
+        with pytest.raises(pop.ProblemError, match="runs"):
+            call()
+
+
 def test_data_that_no_run_comes_near_are_said_to_be(found):
-    at = pop.at_data(found, np.concatenate([[40.0, 0.5], np.zeros(6)]))
+    at = at_data(found, np.concatenate([[40.0, 0.5], np.zeros(6)]))
     assert at.reach.verdict().code is pop.Code.OUT_OF_REACH
     assert any("do not read" in text for section in at.sections() for text in section.text)
     assert all(verdict.code is pop.Code.UNJUDGED for verdict in at.verdicts.values())
 
 
 def test_an_answer_at_an_end_of_the_prior_is_said(found):
-    at = pop.at_data(found, np.concatenate([[1.0, 2.0], np.zeros(6)]))
+    at = at_data(found, np.concatenate([[1.0, 2.0], np.zeros(6)]))
     assert [verdict.subject for verdict in at.bounds] == ["c"]
 
 
@@ -157,8 +175,8 @@ def test_what_depends_on_where_the_data_lie():
         y = np.where(seen[:, None], p["t1"][:, None] + 0.1 * p["t2"][:, None] * y, y)
         return np.stack([y.mean(1), y.std(1)], axis=1)
 
-    found = pop.recoverability(made(space, jr.key(8), 2048, local, ("mean", "sd")), jr.key(9))
-    inside, outside = pop.at_data(found, np.array([3.5, 0.35])), pop.at_data(found, np.array([0.0, 1.0]))
+    found = recoverability(made(space, jr.key(8), 2048, local, ("mean", "sd")), jr.key(9))
+    inside, outside = at_data(found, np.array([3.5, 0.35])), at_data(found, np.array([0.0, 1.0]))
     assert inside.verdicts["t1"].code is pop.Code.IDENTIFIED
     assert outside.verdicts["t1"].code in (pop.Code.NOT_IDENTIFIED, pop.Code.WEAK)
     assert inside.contractions["t1"] > outside.contractions["t1"] + 0.4
@@ -171,9 +189,9 @@ def test_the_scale_of_ranks():
 
 def test_too_few_runs_are_refused(runs):
     with pytest.raises(pop.MethodError, match="make 50 or more"):
-        pop.recoverability(runs.taken(np.arange(30)), jr.key(0))
+        recoverability(runs.taken(np.arange(30)), jr.key(0))
 
 
 def test_data_of_another_length_are_refused(found):
     with pytest.raises(pop.ProblemError, match="8 finite numbers"):
-        pop.at_data(found, np.zeros(3))
+        at_data(found, np.zeros(3))

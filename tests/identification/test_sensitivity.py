@@ -145,7 +145,7 @@ def test_influential_is_not_identified():
     design = pop.design(space, jr.key(5), 256)
     p = {name: np.asarray(value, np.float64) for name, value in design.parameters.items()}
     runs = pop.Runs(space, design.unit, (p["a"] * p["b"])[:, None], np.ones(256, bool), ("m",), {})
-    found = pop.recoverability(runs, jr.key(6))
+    found = pop.identify(runs, jr.key(6)).average
     said = pop.global_sensitivity(runs, jr.key(7), methods=(pop.Pawn(),), identification=found)
     assert said.influential() == ("a", "b")
     assert [v.subject for v in said.verdicts()] == ["a", "b"]

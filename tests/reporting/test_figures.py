@@ -10,9 +10,11 @@ from matplotlib.figure import Figure as Drawing
 from populace._results import (
     Band,
     BandPanel,
+    CellPanel,
     DensityPanel,
     Figure,
     IntervalPanel,
+    MapPanel,
     Panel,
     Points,
     ScatterPanel,
@@ -40,6 +42,7 @@ NAN = float("nan")
 LONG = "a name of very many words that has to be broken into lines and then cut off because nobody reads so far"
 UNBROKEN = "with_no_breaks_whatsoever_that_is_much_longer_than_thirty_letters_and_still_goes_on"
 FEW = RNG.uniform(0, 1, 300)
+EDGES = np.linspace(0.0, 1.0, 6)
 
 BANDS: dict[str, Panel] = {
     "plain": BandPanel("t", "day", "people", (_band(),), (Points("data", DAYS, DAYS * 1.0, np.ones(5)),)),
@@ -89,6 +92,12 @@ OTHERS: dict[str, Panel] = {
     "one point": ScatterPanel("t", "x", "y", np.ones(1), np.ones(1), log_x=True),
     "no point": ScatterPanel("t", "x", "y", np.full(2, NAN), np.ones(2)),
     "many points": ScatterPanel("t", "x", "y", RNG.normal(size=5000), RNG.normal(size=5000)),
+    "map": MapPanel("t", "x", "y", EDGES, EDGES, np.add.outer(EDGES, EDGES), (0.5, 1.0), {"path": (EDGES, EDGES)}),
+    "flat map": MapPanel("t", "x", "y", EDGES, EDGES, np.zeros((6, 6)), (3.84,)),
+    "unknown map": MapPanel("t", "x", "y", EDGES, EDGES, np.full((6, 6), NAN), (3.84,)),
+    "cells": CellPanel("t", "x", "y", DAYS, 2.0 * DAYS, 1.0, 2.0, np.array([1, 2, 5, 10, 99]), {LONG: (20.0, 3.0)}),
+    "one cell": CellPanel("t", "x", "y", np.ones(1), np.ones(1), 0.1, 0.1, np.array([1])),
+    "no cell": CellPanel("t", "x", "y", np.zeros(0), np.zeros(0), 0.1, 0.1, np.zeros(0, int), {"data": (1.0, 1.0)}),
     "long words": ScatterPanel(f"{LONG} {LONG}", LONG, LONG, FEW, FEW, note=f"{LONG} {LONG}"),
 }
 PANELS = {f"band, {name}": panel for name, panel in BANDS.items()}

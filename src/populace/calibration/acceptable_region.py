@@ -41,20 +41,17 @@ _EXTRAPOLATES = 0.1
 
 
 class Placed(Ask):
-    """Runs at points `unit` (n, d) of the unit cube; `said` (n,): their probabilities, where they are a check; `first`:
-    of the design, of which not every run may fail.
-    """
+    """Runs at points `unit` (n, d) of the unit cube; `said` (n,): their probabilities, where they are a check."""
 
     work: Simulate
     unit: np.ndarray
     said: np.ndarray
-    first: bool = eqx.field(static=True)
 
     def calls(self) -> int:
         return self.work.calls()
 
     def answer(self, task: Problem, ticker: Ticker) -> Simulated:
-        return task.simulate(self.work.parameters, self.work.keys, ticker, none=not self.first)
+        return self.work.answer(task, ticker)
 
 
 class Seen(eqx.Module):
@@ -132,7 +129,8 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
             unit = drawn[generator.permutation(len(drawn))[: int(state.reserve)]]
             said = fitted.probabilities(unit).mean(0)
         parameters = task.space.from_unit(jnp.asarray(unit, jnp.float32))
-        return Placed(Simulate(parameters, jr.split(simulate, len(unit))), unit, said, n == 0)
+        work = Simulate(parameters, jr.split(simulate, len(unit)), none=n > 0)  # of the design not every run may fail
+        return Placed(work, unit, said)
 
     def _count(self, n: int, open_calls: int) -> int:
         """Runs of the next round: a rest that is no round of its own is taken along."""

@@ -34,6 +34,18 @@ class Near(NamedTuple):
     metric: np.ndarray
 
 
+class Expansion(NamedTuple):
+    """Around n points, quadratics of the step s from each: `mean` (n, k), `slope` (n, k, d) and `bend` (n, k, d, d), so
+    that moments are mean + slope s + s' bend s; `doubt` and `metric` as in `Near`.
+    """
+
+    mean: np.ndarray
+    slope: np.ndarray
+    bend: np.ndarray
+    doubt: np.ndarray
+    metric: np.ndarray
+
+
 @dataclass(frozen=True)
 class LocalRegression:
     """Moments as a function of z, learned from runs at `z` (N, d) with moments `seen` (N, k), all finite;
@@ -60,10 +72,20 @@ class LocalRegression:
 
     def near(self, points: np.ndarray) -> Near:
         """What is known at points (n, d)."""
-        parts = [self._near(points[i : i + _AT_ONCE]) for i in range(0, len(points), _AT_ONCE)]
+        parts = [self._fitted(points[i : i + _AT_ONCE])[0] for i in range(0, len(points), _AT_ONCE)]
         return Near(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
-    def _near(self, points: np.ndarray) -> Near:
+    def expanded(self, points: np.ndarray) -> Expansion:
+        """What is known around points (n, d): for many looks near few points."""
+        parts = [self._expanded(points[i : i + _AT_ONCE]) for i in range(0, len(points), _AT_ONCE)]
+        return Expansion(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+    def _expanded(self, points: np.ndarray) -> Expansion:
+        near, found, inward = self._fitted(points)
+        return Expansion(near.mean, near.slope, self._bend(found, inward), near.doubt, near.metric)
+
+    def _fitted(self, points: np.ndarray) -> tuple[Near, np.ndarray, np.ndarray]:
+        """What is known, the coefficients (n, p, k) behind it, and the units (n, d, d) that they are in."""
         rows, gaps, basis = self._around(points)
         far = np.sqrt((gaps**2).sum(-1))
         radius = np.maximum(far.max(1), 1e-9)
@@ -83,7 +105,16 @@ class LocalRegression:
         inward = basis / radius[:, None, None]
         slope = found[:, 1 : d + 1].transpose(0, 2, 1) @ inward.transpose(0, 2, 1)
         doubt = scatter * (hat[:, 0] ** 2).sum(1)
-        return Near(found[:, 0], slope, doubt, inward @ inward.transpose(0, 2, 1))
+        return Near(found[:, 0], slope, doubt, inward @ inward.transpose(0, 2, 1)), found, inward
+
+    def _bend(self, found: np.ndarray, inward: np.ndarray) -> np.ndarray:
+        """The quadratic part of coefficients (n, p, k) in the plain scale, (n, k, d, d); zeros where it is linear."""
+        n, d = inward.shape[:2]
+        own = np.zeros((n, found.shape[2], d, d))
+        if self._size(d) > 1 + d:
+            i, j = np.triu_indices(d)
+            own[:, :, i, j] = found[:, 1 + d :].transpose(0, 2, 1)
+        return np.einsum("nai,nkij,nbj->nkab", inward, own, inward, optimize=True)
 
     def _around(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The nearest runs (n, K), their gaps (n, K, d) from the points in units of the spread of the `_WIDER` times as

@@ -20,9 +20,10 @@ from .pairs import Products, products
 
 _SURE = 3.0
 """By how many of its standard errors a squared singular value must lie above 0 to count."""
-_LEAST = 0.01
-"""Squared singular values below this never count: the combination's standard error would be ten spreads of the prior,
-and what is measured so small is the rounding of float32 moments and the fourth order of the differences."""
+LEAST = 0.01
+"""Squared singular values below this do not count, unless one asks: the combination's standard error would be ten
+spreads of the prior, and what is measured so small is the rounding of float32 moments and the fourth order of the
+differences."""
 
 
 @final
@@ -63,10 +64,11 @@ class Linearised:
         return float(along @ self.products.value @ along), float(np.sqrt(self.products.variance(changes)))
 
 
-def linearised(replicates: np.ndarray) -> Linearised:
+def linearised(replicates: np.ndarray, least: float = LEAST) -> Linearised:
     """The model near a point.
 
-    **Arguments:** `replicates` (R, k, d + 1): A and g of each replicate side by side, R >= 3.
+    **Arguments:** `replicates` (R, k, d + 1): A and g of each replicate side by side, R >= 3; `least`: squared singular
+    values below this never count.
 
     With mean(A)'mean(A) the noise of differences would make any model look identified: it adds its own variance to
     every singular value. Products over pairs of different replicates have none of it, and a direction counts only if
@@ -77,7 +79,7 @@ def linearised(replicates: np.ndarray) -> Linearised:
     squares, directions = squares[::-1], directions[:, ::-1]
     moved = np.einsum("di,rde,ei->ri", directions, found.changes[:, :-1, :-1], directions)
     errors = np.sqrt(found.variance(moved))
-    counted = (squares > _SURE * errors) & (squares > _LEAST)
+    counted = (squares > _SURE * errors) & (squares > least)
     rank = int(counted.size if counted.all() else np.argmin(counted))
     mean, gaps = replicates.mean(0), replicates[:, :, -1]
     noise = np.atleast_2d(np.cov(gaps, rowvar=False))

@@ -90,7 +90,7 @@ class SurrogatePosterior(Method[Problem, Designed, "EmulatedPosterior"]):
         if made == 0:
             count = spare if self.rounds == 0 else int(_FIRST * spare)
             points = design(task.space, key, count, sampler=Replicated(Sobol(), _REPEATED)).parameters
-            return _at(task.space, np.asarray(task.space.to_real(points), np.float64), key)
+            return _at(task.space, np.asarray(task.space.to_real(points), np.float64), key, first=True)
         count = spare // (self.rounds + 1 - made)
         surrogate, draws = self._answer(task, state)
         said = surrogate.predict(task.space.from_real(jnp.asarray(draws.points, jnp.float32)))
@@ -208,6 +208,6 @@ def _shaken(draws: Found, chosen: np.ndarray, rng: np.random.Generator) -> np.nd
     return points + np.where(again[:, None], noise, 0.0)
 
 
-def _at(space: Space, real: np.ndarray, key: Key) -> Simulate:
+def _at(space: Space, real: np.ndarray, key: Key, *, first: bool = False) -> Simulate:
     points = space.from_real(jnp.asarray(real, jnp.float32))
-    return Simulate(points, jr.split(jr.fold_in(key, 1), len(real)))
+    return Simulate(points, jr.split(jr.fold_in(key, 1), len(real)), none=not first)

@@ -85,12 +85,12 @@ def _check(study: str | None, parameters: Path | None, summaries: Path | None, d
 def _of_tables(parameters: Path, summaries: Path, data: Path | None, seed: int) -> "dict[str, Result]":
     import jax
 
-    from ..identification.identify_runs import identify_runs
+    from ..identification.identify import identify as judge
     from ..identification.tables import read_data, read_runs
 
     table = read_runs(parameters, summaries)
     row = None if data is None else read_data(data, table.runs)
-    return {"identification": identify_runs(table.runs, jax.random.key(seed), data=row), "table": table}
+    return {"identification": judge(table, jax.random.key(seed), data=row), "table": table}
 
 
 def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: bool) -> "dict[str, Result]":

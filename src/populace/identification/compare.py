@@ -27,6 +27,8 @@ _CLASSIFIED = 0.3
 """The share of a rival's calls that go to the classifier."""
 _FEWEST = 100
 """Runs of each that a two-sample test takes."""
+_REPLICATES = 400
+"""Runs at the centre of each fit, for its moment report."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Comparison(Result):
         weighing = self.weighing
         calls = {fit.calls for fit in self.fits.values()}
         text = [
-            f"{len(self.fits)} rivals, {max(calls)} simulator calls each for the fit, were asked how likely they and "
+            f"{len(self.fits)} rivals, {max(calls):,} simulator calls each for the fit, were asked how likely they and "
             "their priors make the fitted moments of the data."
         ]
         wrong = [v.subject for v in self.reports.verdicts() if v.code.value == "contradicted"]
@@ -120,10 +122,11 @@ def compare(
 
     **Arguments:** `problems`: by name, whole models or those of `pop.rival_rules`, all with one target; `budget`:
     simulator calls a rival, of which three tenths go to the classifier; `predictive`: further runs of each at draws of
-    its posterior, by which it is judged; `folder`, `progress`: as `pop.calibrate`.
+    its posterior, by which it is judged (and as many, up to 400, at its centre for the moment report); `folder`,
+    `progress`: as `pop.calibrate`.
 
     **Returns:** a `Comparison`. Rivals are told apart where the odds exceed 10 : 1 beyond two standard errors, by the
-    surrogate's likelihood and by a classifier of runs.
+    surrogate's likelihood, averaged in two ways, and by a classifier of runs.
 
     **Raises:** `ProblemError` for fewer than two rivals or other targets; `MethodError` as `pop.calibrate`.
     """
@@ -149,7 +152,8 @@ def compare(
     best = weighed.names[weighed.best]
     others = [name for name in fits if name != best]
     alike = tuple(_alike(best, name, fits, jr.fold_in(telling, i)) for i, name in enumerate(others))
-    reports = {name: identify(fit.problem, fit, reporting, replicates=predictive) for name, fit in fits.items()}
+    replicates = min(predictive, _REPLICATES)
+    reports = {name: identify(fit.problem, fit, reporting, replicates=replicates) for name, fit in fits.items()}
     return Comparison(fits, weighed, alike, rivals(reports))
 
 

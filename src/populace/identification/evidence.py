@@ -15,6 +15,7 @@ the data's whitened gap. That of noise is what n runs leave open of k variances 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -30,6 +31,7 @@ from ..core.noise import host_generator
 from ..problem.space import Space
 from ..problem.target import Target
 from ..surrogates.surrogate import Surrogate
+from .tempered import Tempered, tempered
 
 _DRAWS = 1_500
 _CENTRES = 300
@@ -153,6 +155,22 @@ def evidence(surrogate: Surrogate, target: Target, near: Near, at: Weighed, key:
     sampling = np.sqrt(max(1.0 / effective - 1.0 / len(logs), 0.0))
     doubt, noise = _doubt(surrogate, target, near, at, weights, key)
     return Evidence(float(total - np.log(len(logs))), float(sampling), doubt, noise, float(effective))
+
+
+def cooled(surrogate: Surrogate, target: Target, near: Near, key: Key) -> Tempered:
+    """The evidence of the target's fitted moments by the same likelihood and without importance draws: by populations
+    that cool from the prior.
+    """
+    space, data = surrogate.space, target.values[target.fitted][None]
+    draw, walk = jr.split(key)
+
+    def likelihood(real: np.ndarray) -> np.ndarray:
+        return _at(surrogate, target, near, real, np.zeros(len(real))).levels(data)[0]
+
+    def first(count: int) -> np.ndarray:
+        return np.asarray(space.to_real(space.sample(draw, count)), np.float64)
+
+    return tempered(likelihood, partial(log_prior, space), first, walk)
 
 
 def _drawn(space: Space, points: np.ndarray, weights: np.ndarray, key: Key) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """The verb `identify`: a sentence a parameter on what the data say of it, and the moments beside it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import jax.random as jr
 import numpy as np
@@ -10,15 +10,20 @@ from .._errors import ProblemError
 from .._results import Code, Figure, Result, ScatterPanel, Section, Table, Verdict
 from .._types import Key
 from ..calibration.fit import Fit
-from ..calibration.information import Information
 from ..problem.problem import Problem
+from ..surrogates.runs import Runs
 from .combinations import Combination, combinations, contraction, symmetry
+from .identify_runs import RunsIdentification, by_runs
+from .information import Information
 from .moment_report import MomentReport, moment_report
+from .placebo_fits import PlaceboFits
 from .reached import Reached, reached
+from .tables import RunTable
 from .verdicts import Seen, unreachable, verdict
 
 _PRIOR = 40_000
 """Draws of the prior, to look at it where a combination has its value."""
+_REPLICATES = 400
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Identification(Result):
     combinations: tuple[Combination, ...]
     draws: dict[str, np.ndarray]
     information: Information | None = None
+    placebo: PlaceboFits | None = None
 
     def sections(self) -> tuple[Section, ...]:
         rows = tuple(
@@ -66,7 +72,8 @@ class Identification(Result):
             tuple(tables),
         )
         spectrum = () if self.information is None else self.information.sections()
-        return (*self.moments.sections(), section, *spectrum)
+        placebos = () if self.placebo is None else self.placebo.sections()
+        return (*self.moments.sections(), section, *spectrum, *placebos)
 
     @property
     def symmetry(self) -> str:
@@ -94,24 +101,82 @@ class Identification(Result):
             "symmetry": self.symmetry,
             "reached": self.reached.record(),
             **({} if self.information is None else {"information": self.information.record()}),
+            **({} if self.placebo is None else {"placebo": self.placebo.record()}),
         }
 
 
+@overload
 def identify(
-    problem: Problem, fit: Fit, key: Key, *, replicates: int = 400, information: Information | None = None
-) -> Identification:
-    """What a fit identifies, from its posterior draws, its prior, its predictive sample and replicates at its centre.
+    problem: Problem,
+    fit: Fit,
+    key: Key,
+    /,
+    *,
+    replicates: int = _REPLICATES,
+    information: Information | None = None,
+    placebo: PlaceboFits | None = None,
+) -> Identification: ...
 
-    The classes and their rules are those of `verdicts.py`. All of it is conditional on the prior box and on the fitted
-    moments. Beyond the prior box, or by other moments, more or less may be identified.
 
-    **Arguments:** `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is each
-    moment's standard error; `information`: that of `pop.information` at the fit, whose spectrum is then shown beside.
+@overload
+def identify(runs: Runs | RunTable, key: Key, /, *, data: np.ndarray | None = None) -> RunsIdentification: ...
 
-    **Raises:** `ProblemError` when the fit is of another problem.
+
+def identify(
+    what: Problem | Runs | RunTable,
+    fit: Fit | Key,
+    key: Key | None = None,
+    /,
+    *,
+    replicates: int = _REPLICATES,
+    information: Information | None = None,
+    placebo: PlaceboFits | None = None,
+    data: np.ndarray | None = None,
+) -> Identification | RunsIdentification:
+    """What is identified: by a fit, `identify(problem, fit, key)`, or by runs alone, `identify(runs, key)`.
+
+    Of a fit: from its posterior draws, its prior, its predictive sample and replicates at its centre. The classes and
+    their rules are those of `verdicts.py`. All of it is conditional on the prior box and on the fitted moments. Beyond
+    the prior box, or by other moments, more or less may be identified.
+
+    Of runs: how well summaries tell parameters, on average over the prior box; and what data decide, where they are
+    given.
+
+    **Arguments**, with a fit: `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is
+    each moment's standard error; `information`: that of `pop.information` at the fit, whose spectrum is then shown
+    beside; `placebo`: that of `pop.placebo`, shown likewise.
+
+    With runs: `runs`: points that follow the priors, with their summaries, as `Runs` or as `read_runs` read them from
+    files; `data` (k,): the summaries of the data, in the order of the runs' labels (`read_data` reads a file).
+
+    **Returns:** an `Identification`, or a `RunsIdentification`; the `verdicts` of either are a sentence a parameter.
+
+    **Raises:** `ProblemError` when the fit, or that of the placebos, is of another problem, for data that do not fit
+    the runs, and for arguments of the other form; `MethodError` for too few runs.
     """
+    if isinstance(what, Problem):
+        if not isinstance(fit, Fit) or key is None or data is not None:
+            raise ProblemError("write identify(problem, fit, key): a problem comes with its fit, and that has its data")
+        return _by_fit(what, fit, key, replicates, information, placebo)
+    if isinstance(fit, Fit) or key is not None:
+        raise ProblemError("write identify(runs, key, data=...): runs are judged without a fit")
+    if replicates != _REPLICATES or information is not None or placebo is not None:
+        raise ProblemError("replicates, information and placebo are those of a fit: runs take data= alone")
+    return by_runs(what if isinstance(what, Runs) else what.runs, fit, data)
+
+
+def _by_fit(
+    problem: Problem,
+    fit: Fit,
+    key: Key,
+    replicates: int,
+    information: Information | None,
+    placebo: PlaceboFits | None,
+) -> Identification:
     if problem.space.labels != fit.problem.space.labels or problem.target.labels != fit.problem.target.labels:
         raise ProblemError("this fit is of another problem: its parameters or moments differ")
+    if placebo is not None and not np.array_equal(placebo.fit.problem.target.values, problem.target.values):
+        raise ProblemError("these placebos are of other data or moments than the fit")
     space = fit.problem.space
     middle, draw = jr.split(key)
     after = _columns(fit.draws, space.names, space.labels)
@@ -124,7 +189,9 @@ def identify(
     else:
         verdicts = {label: unreachable(label, seen, came.sentence()) for label in space.labels}
     shares = {label: contraction(after[label], before[label]) for label in space.labels}
-    return Identification(moment_report(fit, middle, replicates), came, verdicts, shares, found, after, information)
+    return Identification(
+        moment_report(fit, middle, replicates), came, verdicts, shares, found, after, information, placebo
+    )
 
 
 def _columns(draws: dict[str, np.ndarray], names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, np.ndarray]:

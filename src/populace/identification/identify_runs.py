@@ -1,4 +1,4 @@
-"""The verb `identify_runs`: what is identified, from a table of runs that somebody made elsewhere."""
+"""What is identified by runs alone, such as a table of runs that somebody made elsewhere: `identify(runs, key)`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,13 @@ class RunsIdentification(Result):
         """A verdict a parameter: at the data where there are any."""
         return self.average.verdicts if self.at is None else self.at.verdicts
 
+    def given(self, data: np.ndarray) -> "RunsIdentification":
+        """The same at other data (k,), with nothing learned anew.
+
+        **Raises:** `ProblemError` for data that do not fit the runs.
+        """
+        return RunsIdentification(self.average, at_data(self.average, data))
+
     def sections(self) -> tuple[Section, ...]:
         return (*(() if self.at is None else self.at.sections()), *self.average.sections())
 
@@ -32,16 +39,10 @@ class RunsIdentification(Result):
         return own if self.at is None else {**own, "at the data": self.at.record()}
 
 
-def identify_runs(runs: Runs, key: Key, *, data: np.ndarray | None = None) -> RunsIdentification:
-    """What is identified, from runs alone: how well summaries tell parameters over the prior box; with data, what
-    these decide.
-
-    **Arguments:** `runs`: points that follow the priors, with their summaries (`read_runs` reads files); `data` (k,):
-    the summaries of the data, in the order of `runs.labels`.
-
-    **Returns:** a `RunsIdentification`, whose `verdicts` are a sentence a parameter.
+def by_runs(runs: Runs, key: Key, data: np.ndarray | None) -> RunsIdentification:
+    """How well summaries tell parameters over the prior box, and what data (k,) decide.
 
     **Raises:** `MethodError` for too few runs; `ProblemError` for data that do not fit the runs.
     """
-    average = recoverability(runs, key)
-    return RunsIdentification(average, None if data is None else at_data(average, data))
+    found = RunsIdentification(recoverability(runs, key), None)
+    return found if data is None else found.given(data)

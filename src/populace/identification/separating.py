@@ -7,7 +7,10 @@ Barber and Felix Agakov 2003; Adam Foster and others 2019, arXiv:1903.05480), so
 learned by repeats of an experiment is their mean and spread, at the same parameters.
 
 An experiment separates the rivals when the log-odds that it is expected to give for the true one, against the strongest
-of the others, exceed those of 10 : 1 whichever is true, beyond two standard errors.
+of the others, exceed those of 10 : 1 whichever is true, beyond two standard errors; where many experiments are tried,
+beyond as many as keep the chance that one of all passes by luck (Carlo Bonferroni 1936). An experiment is a new run of
+the world, also where it is seen as the data were: what the data in hand say of a moment, `compare` says when the moment
+is among those fitted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +22,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from rich.progress import Progress
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from .._errors import MethodError, SimulatorError
@@ -50,8 +53,9 @@ class Experiment:
     """A moment, seen `repeats` times under an intervention, and what it is expected to say.
 
     `information` in bits and its standard error `error`; `odds`: the expected log-odds for the true rival, of the rival
-    for which they are least, and their standard error `odds_error`; `cost`; `lost`: the share of results in which the
-    moment was not defined.
+    for which they are least, and their standard error `odds_error`; `decisive`: how often they exceed 10 : 1, of the
+    rival of which they do so least; `cost`; `lost`: the share of results in which the moment was not defined; `sure`:
+    standard errors that are asked for.
     """
 
     moment: str
@@ -61,18 +65,20 @@ class Experiment:
     error: float
     odds: float
     odds_error: float
+    decisive: float
     cost: float
     lost: float
+    sure: float
 
     @property
     def separates(self) -> bool:
         """Whether the rivals may be expected to be told apart."""
-        return self.odds - 2.0 * self.odds_error > STRONG
+        return self.odds - self.sure * self.odds_error > STRONG
 
     def text(self) -> str:
         """In words."""
         where = "" if self.intervention == AS_OBSERVED else f" under '{self.intervention}'"
-        return f"{self.moment}{where}" + (f", {self.repeats} times" if self.repeats > 1 else "")
+        return f"{self.moment} of {self.repeats if self.repeats > 1 else 'a'} new run{'s' * (self.repeats > 1)}{where}"
 
 
 @dataclass(frozen=True)
@@ -100,23 +106,25 @@ class Separation(Result):
             return Verdict(names, Code.NOTHING_SEPARATES, text, _numbers(best))
         text = (
             f"{one.text()} separates {names}: it is expected to give the true one odds of {_shown(one.odds)} : 1 or "
-            f"more ({one.information:.2g} of {np.log2(len(self.rivals)):.2g} bits), at a cost of {one.cost:g}."
+            f"more ({one.information:.2g} of {np.log2(len(self.rivals)):.2g} bits), in {100 * one.decisive:.0f} % of "
+            f"such data beyond 10 : 1, at a cost of {one.cost:g}."
         )
         return Verdict(names, Code.SEPARATES, text, _numbers(one))
 
     def sections(self) -> tuple[Section, ...]:
         rows = tuple(
-            (e.moment, e.intervention, e.repeats, e.information, e.error, e.odds / float(np.log(10.0)), e.cost,
-             e.information / e.cost, "yes" if e.separates else "no", e.lost)
+            (e.moment, e.intervention, e.repeats, e.information, e.error, e.odds / float(np.log(10.0)), e.decisive,
+             e.cost, e.information / e.cost, "yes" if e.separates else "no", e.lost)
             for e in self.experiments
         )  # fmt: skip
         columns = (
-            "moment", "intervention", "repeats", "bits", "error", "log10 odds for the true one", "cost",
-            "bits per cost", "separates", "not defined",
+            "moment", "intervention", "repeats", "bits", "error", "log10 odds for the true one",
+            "beyond 10 : 1", "cost", "bits per cost", "separates", "not defined",
         )  # fmt: skip
         note = (
             "Bits: expected information on which rival is true, a lower bound. Odds: expected, whichever is true. "
-            "Separates: odds beyond 10 : 1 by two standard errors."
+            "Beyond 10 : 1: how often, whichever is true. Separates: expected odds beyond 10 : 1 by "
+            f"{max(e.sure for e in self.experiments):.2g} standard errors, since {len(self.experiments)} were tried."
         )
         shown = self.experiments[:_SHOWN]
         bits, errors = (np.array([getattr(e, name) for e in shown]) for name in ("information", "error"))
@@ -172,7 +180,8 @@ def separating(
         raise MethodError(f"give moments to choose from, repeats of 1 or more, and {2 * _LEAST} draws or more")
     fits, most = {name: found.fits[name] for name in names}, max(repeats)
     settings: dict[str, Intervention] = {AS_OBSERVED: (), **(interventions or {})}
-    results = []
+    results, counts = [], sorted(set(repeats))
+    tried = len(settings) * len(moments) * len(counts)
     with display(progress) as shown:
         ticker = Ticker(shown, "experiments", draws * most * len(fits) * len(settings))
         for i, (name, setting) in enumerate(settings.items()):
@@ -183,10 +192,10 @@ def separating(
             }
             for moment in moments:
                 values = [_values(moment, rival, one) for rival, one in seen.items()]
-                for n in sorted(set(repeats)):
+                for n in counts:
                     rows = [_repeated(one.reshape(draws, most, -1)[:, :n]) for one in values]
                     cost = n * ((costs or {}).get(moment.name, 1.0) + (costs or {}).get(name, 0.0))
-                    results.append(_judged(moment.name, name, n, rows, cost, jr.fold_in(here, 1000 + n)))
+                    results.append(_judged(moment.name, name, n, rows, cost, tried, jr.fold_in(here, 1000 + n)))
     results.sort(key=lambda e: -e.information / e.cost)
     return Separation(names, tuple(results))
 
@@ -235,7 +244,7 @@ def _repeated(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values.mean(1), np.log(np.maximum(spread, floor))], axis=1)
 
 
-def _judged(moment: str, setting: str, n: int, rows: list[np.ndarray], cost: float, key: Key) -> Experiment:
+def _judged(moment: str, setting: str, n: int, rows: list[np.ndarray], cost: float, tried: int, key: Key) -> Experiment:
     """What a classifier of results, on ranks of all rivals together, says of those that it has not seen."""
     good = [part[np.isfinite(part).all(1)] for part in rows]
     lost = 1.0 - sum(map(len, good)) / sum(map(len, rows))
@@ -257,7 +266,9 @@ def _judged(moment: str, setting: str, n: int, rows: list[np.ndarray], cost: flo
     least, least_error = min(each)
     information = max(float(np.mean([g for g, _ in gain])), 0.0)
     error = float(np.sqrt(sum(e**2 for _, e in gain)) / len(gain))
-    return Experiment(moment, setting, n, information, error, least, least_error, cost, lost)
+    decisive = min(float((odds[classes == c] > STRONG).mean()) for c in range(len(good)))
+    sure = float(-ndtri(ndtr(-2.0) / tried))
+    return Experiment(moment, setting, n, information, error, least, least_error, decisive, cost, lost, sure)
 
 
 def _error(values: np.ndarray) -> float:
@@ -265,7 +276,10 @@ def _error(values: np.ndarray) -> float:
 
 
 def _numbers(one: Experiment) -> dict[str, float]:
-    return {"bits": one.information, "error": one.error, "log odds": one.odds, "log odds error": one.odds_error}
+    return {
+        "bits": one.information, "error": one.error, "log odds": one.odds, "log odds error": one.odds_error,
+        "decisive": one.decisive,
+    }  # fmt: skip
 
 
 def _shown(odds: float) -> str:

@@ -34,18 +34,19 @@ class Simulated:
 
 class Simulate(Ask):
     """Ask for the moments of a run at each of many parameter sets: name to (runs, ...), keys (runs,); `keep`: and for
-    what was observed.
+    what was observed; `none`: bear that every run is excluded, as it may be among a few.
     """
 
     parameters: dict[str, Array]
     keys: Key
     keep: bool = eqx.field(static=True, default=False)
+    none: bool = eqx.field(static=True, default=False)
 
     def calls(self) -> int:
         return self.keys.shape[0]
 
     def answer(self, task: "Problem", ticker: Ticker) -> Simulated:
-        return task.simulate(self.parameters, self.keys, ticker, keep=self.keep)
+        return task.simulate(self.parameters, self.keys, ticker, keep=self.keep, none=self.none)
 
 
 class Problem(eqx.Module):

@@ -10,7 +10,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from populace._results import DensityPanel, Figure, IntervalPanel, Panel
-from populace.reporting import bands, clouds, densities, intervals  # noqa: F401  (each registers how it is painted)
+from populace.reporting import bands, clouds, densities, hits, intervals, maps  # noqa: F401  (each paints its kind)
 from populace.reporting.intervals import rows_of
 from populace.reporting.panels import break_text, paint, remarks
 from populace.reporting.style import INK, SMALL_SIZE, SOFT, TITLE_SIZE, styled

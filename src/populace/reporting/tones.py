@@ -88,6 +88,13 @@ _TONES: dict[Code, Tone] = {
     Code.UNVISITED: Tone.CARE,
     Code.STEP_HOLDS: Tone.GOOD,
     Code.STEP_TOO_LONG: Tone.BAD,
+    Code.BOUNDED: Tone.GOOD,
+    Code.ONE_SIDED: Tone.CARE,
+    Code.FLAT: Tone.BAD,
+    Code.CUT: Tone.BAD,
+    Code.PART: Tone.GOOD,
+    Code.WHOLE_PRIOR: Tone.BAD,
+    Code.EMPTY: Tone.BAD,
     Code.CLEAR_GAP: Tone.GOOD,
     Code.NO_GAP: Tone.CARE,
     Code.ONE_EQUATION: Tone.GOOD,
@@ -101,6 +108,13 @@ _TONES: dict[Code, Tone] = {
     Code.UNSETTLED: Tone.CARE,
     Code.SEPARATES: Tone.GOOD,
     Code.NOTHING_SEPARATES: Tone.BAD,
+    Code.FITS_DATA: Tone.GOOD,
+    Code.FITS_ANYTHING: Tone.BAD,
+    Code.FITS_NEITHER: Tone.BAD,
+    Code.FITS_SOME_PLACEBOS: Tone.CARE,
+    Code.PLACEBO_UNSEEN: Tone.CARE,
+    Code.ABOUT_ALL_SEEN: Tone.GOOD,
+    Code.MORE_TO_SEE: Tone.CARE,
 }
 _WORDS: dict[str, Tone] = {code.value: tone for code, tone in _TONES.items()}
 

@@ -21,6 +21,7 @@ from ..core.noise import host_generator
 from . import matern
 from .matern import Hyper
 from .regressor import Fitted, Prediction, Regressor, Standard, check_enough, normalised
+from .threads import a_core_each
 
 _MOST = 4000
 _PART = 300
@@ -119,7 +120,8 @@ class GaussianProcess(Regressor):
         if inputs.shape[0] > _MOST:
             raise MethodError(f"a Gaussian process of {inputs.shape[0]} points: take NeuralEnsemble() above {_MOST}")
         standard = Standard.of(outputs)
-        columns = [self._column(inputs, column, jr.fold_in(key, i)) for i, column in enumerate(standard(outputs).T)]
+        pairs = [(column, jr.fold_in(key, i)) for i, column in enumerate(standard(outputs).T)]
+        columns = a_core_each(lambda pair: self._column(inputs, *pair), pairs)
         return FittedProcess(tuple(first for first, _ in columns), tuple(second for _, second in columns), standard)
 
     def _column(self, inputs: np.ndarray, outputs: np.ndarray, key: Key) -> tuple[Process, Process | None]:
@@ -142,7 +144,7 @@ class FittedProcess(Fitted):
 
     def predict(self, inputs: np.ndarray) -> Prediction:
         means = np.stack([one.mean(inputs) for one in self.processes], axis=1)
-        epistemic = np.stack([one.variance(inputs) for one in self.processes], axis=1)
+        epistemic = np.stack(a_core_each(lambda one: one.variance(inputs), self.processes), axis=1)
         noise = [
             np.full(inputs.shape[0], one.hyper.noise) * (1.0 if varying is None else _relative(varying, inputs))
             for one, varying in zip(self.processes, self.noises, strict=True)
