@@ -4,8 +4,8 @@ The cases of `identification_cases.py` that have closed forms of their moments, 
 whitened moments, with the bounds of the box, by lmfit, estimagic and pyPESTO, each in an environment of its own
 (made under `--peers` where it is not there). A parameter is read as *identified* where both ends of its 95 % interval
 are finite and inside the box. Where it is not identified, or only together with others, that is false confidence; how
-much of the box the interval takes is shown beside, and whether it holds the truth. To give no interval is not wrong
-there. Where a class is weak, nothing is wrong.
+much of the box the interval takes is shown beside, and whether it holds the truth. So is an interval of no width, *a
+point*, which is right nowhere. To give no interval is not wrong there. Where a class is weak, nothing is wrong.
 
     python benchmarks/identification_peers.py [--json] [--quick] [--peers FOLDER]
 
@@ -46,13 +46,13 @@ WAIT = 10
 """How many times as long a peer is waited for, where others use the machine."""
 LOST = ("not identified", "combination", "several points", "unreachable")
 _AT_BOUND = 1e-4
-"""An end nearer to a bound than this share of the box has reached it."""
+"""An end nearer to a bound than this share of the box has reached it; an interval narrower than that has no width."""
 
 
 def peers(names: Sequence[str] = NAMES, *, folder: Path = FOLDER, make: bool = True) -> list[dict[str, Any]]:
     """A row for each case, peer, way and parameter: `case`, `peer`, `version`, `way`, `parameter`, `expected`,
     `estimate`, `interval` (None where there is no end), `share` of the box, `holds` the truth, `read` (identified,
-    not identified, nothing), `right`, `said`, and processor `seconds` of the case.
+    a point, not identified, nothing), `right`, `said`, and processor `seconds` of the case.
 
     Names of cases that have no closed form here are passed over. `right` is None where the class is weak. A peer that
     cannot be had gives one row that says why.
@@ -152,14 +152,16 @@ def _read(interval: Sequence[Any], box: tuple[float, float], truth: float, expec
     whole = len(ends) == 2
     inside = whole and ends[0] > box[0] + _AT_BOUND * width and ends[1] < box[1] - _AT_BOUND * width
     within = [min(max(end, box[0]), box[1]) for end in ends]
-    read = "identified" if inside else "not identified" if whole else "nothing"
+    point = whole and ends[1] - ends[0] < _AT_BOUND * width
+    read = "a point" if point else "identified" if inside else "not identified" if whole else "nothing"
+    wanted = read == "identified" if "identified" in expected else read in ("not identified", "nothing")
     return {
         "interval": ends if whole else [None, None],
         "expected": sorted(expected)[0],
         "share": (within[1] - within[0]) / width if whole else None,
         "holds": ends[0] <= truth <= ends[1] if whole else None,
         "read": read,
-        "right": None if "weak" in expected else (read == "identified") == ("identified" in expected),
+        "right": None if "weak" in expected else wanted,
     }
 
 
@@ -173,7 +175,7 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
             continue
         names = ("right", "false confidence", "in half the box", "beside the truth", "not seen", "no interval")
         count = found.setdefault(f"{row['peer']} {row['way']}".strip(), dict.fromkeys(names, 0))
-        false = row["read"] == "identified" and row["expected"] in LOST
+        false = row["read"] in ("identified", "a point") and row["expected"] in LOST
         count["right"] += bool(row["right"])
         count["false confidence"] += false
         count["in half the box"] += bool(false and row["share"] < 0.5)

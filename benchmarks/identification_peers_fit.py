@@ -60,7 +60,7 @@ def by_estimagic(gap, names, low, high, start):
         np.zeros(count),
         np.eye(count),
         dict(zip(names, map(float, start), strict=True)),
-        "scipy_lbfgsb",
+        "scipy_ls_trf",
         bounds=om.Bounds(lower=dict(zip(names, low, strict=True)), upper=dict(zip(names, high, strict=True))),
         weights="optimal",
     )

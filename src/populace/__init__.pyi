@@ -187,6 +187,8 @@ from populace.gradients.twin import Twin as Twin
 from populace.identification.at_data import AtData as AtData
 from populace.identification.compare import Comparison as Comparison
 from populace.identification.compare import compare as compare
+from populace.identification.dossier import LeftOut as LeftOut
+from populace.identification.dossier import dossier as dossier
 from populace.identification.equivalents import Equivalents as Equivalents
 from populace.identification.equivalents import equivalents as equivalents
 from populace.identification.grammar import Grammar as Grammar
@@ -194,6 +196,10 @@ from populace.identification.grammar import Join as Join
 from populace.identification.identify import Identification as Identification
 from populace.identification.identify import identify as identify
 from populace.identification.identify_runs import RunsIdentification as RunsIdentification
+from populace.identification.information import Information as Information
+from populace.identification.information import information as information
+from populace.identification.moment_sensitivity import MomentSensitivity as MomentSensitivity
+from populace.identification.parameter_errors import ParameterErrors as ParameterErrors
 from populace.identification.pattern_map import PatternSpace as PatternSpace
 from populace.identification.patterns import pattern_space as pattern_space
 from populace.identification.placebo import placebo as placebo
@@ -206,10 +212,6 @@ from populace.identification.placebos import Placebo as Placebo
 from populace.identification.placebos import Reversed as Reversed
 from populace.identification.profiles import Profiles as Profiles
 from populace.identification.profiles import profiles as profiles
-from populace.identification.information import Information as Information
-from populace.identification.information import information as information
-from populace.identification.moment_sensitivity import MomentSensitivity as MomentSensitivity
-from populace.identification.parameter_errors import ParameterErrors as ParameterErrors
 from populace.identification.recoverable import Recoverability as Recoverability
 from populace.identification.rival_rules import rival_rules as rival_rules
 from populace.identification.rivals import Rivals as Rivals

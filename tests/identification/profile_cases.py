@@ -61,4 +61,6 @@ def fitted(task: pop.Problem, **draws) -> Fit:
     point = Point(np.zeros(task.space.size), np.full((task.space.size,) * 2, np.nan), 0.0, ())
     done = Done(pop.Code.CONVERGED, "by hand")
     nothing = np.full((n, k), np.nan)
-    return Fit(task, "by hand", point, values, {}, values, {}, nothing, {}, np.ones(n, bool), {}, done, 0, 0)
+    return Fit(
+        task, pop.EnsembleSmoother(), point, values, {}, values, {}, nothing, {}, np.ones(n, bool), {}, done, 0, 0
+    )

@@ -169,4 +169,4 @@ def test_what_is_refused(alike):
 
 def _by_abc(fit):
     point = Point(np.zeros(1), np.eye(1), 0.0, ())
-    return replace(fit, estimate=point, method="SequentialABC")
+    return replace(fit, estimate=point)

@@ -1,5 +1,7 @@
 """Equivalent fits: far apart on a ridge, confirmed by simulation, and honest on where they disagree."""
 
+import dataclasses
+
 import jax.random as jr
 import numpy as np
 import numpyro.distributions as dist
@@ -67,6 +69,19 @@ def test_a_set_that_does_not_fit_is_left_out(fit):
     found = pop.equivalents(moved, jr.key(2), replicates=50)
     assert found.left_out >= 1
     assert (found.parameters["a"] * found.parameters["b"]).max() < 1.5
+
+
+def test_many_that_agree_are_told_as_one(found):
+    means = {
+        f"held {i}": np.stack([np.full(len(found.loss), 1.0 + i), np.full(len(found.loss), 0.1)], 1) for i in range(9)
+    }
+    many = dataclasses.replace(
+        found, predictions={**found.predictions, **means}, scatter={**found.scatter, **dict.fromkeys(means, 1.0)}
+    )
+    (section,) = many.sections()
+    told = [v for v in section.verdicts if v.code is pop.Code.AGREE]
+    assert len(told) == 1 and len(section.verdicts) - 1 == sum(v.code is pop.Code.DISAGREE for v in many.verdicts())
+    assert len(section.figures) == 4 and "final(alone)" in section.figures[0].caption + section.figures[1].caption
 
 
 def test_it_is_a_page(found, tmp_path):

@@ -248,13 +248,13 @@ def test_the_word_for_several_placebos(found):
 
 
 def test_identify_shows_it(problem, found, tmp_path):
-    report = pop.identify(problem, found.fit, jr.key(2), replicates=50, placebo=found)
+    report = pop.identify(problem, found.fit, jr.key(2), replicates=50, beside=(found,))
     assert report.sections()[-1].title == "Placebos"
     pop.write(report, tmp_path / "report.html")
     pop.write(found, tmp_path / "placebo.json")
     other = problem.with_target(problem.target.with_values(problem.target.values + 1.0))
     with pytest.raises(pop.ProblemError, match="other data"):
-        pop.identify(other, found.fit, jr.key(2), placebo=found)
+        pop.identify(other, found.fit, jr.key(2), beside=(found,))
 
 
 def test_an_unknown_covariance_is_found_once_for_all():

@@ -91,7 +91,7 @@ def fitted(
     seen = problem.simulate(batch, jr.split(simulate, predictive), ticker, keep=True)
     return Fit(
         problem=problem,
-        method=type(method).__name__,
+        by=method,
         estimate=done.estimate,
         draws={name: np.asarray(value) for name, value in batch.items()},
         derived=problem.derive(batch),

@@ -18,7 +18,7 @@ from .._results import (
     Verdict,
     quantiles,
 )
-from ..core.rounds import Done
+from ..core.rounds import Done, Method
 from ..problem.problem import Problem
 from .estimates import Estimate
 
@@ -27,14 +27,15 @@ from .estimates import Estimate
 class Fit(Result):
     """The answer to a problem, with its checks.
 
-    `draws`: parameter name to (n, ...), equally weighted draws of the estimate; `derived`: the same for derived
-    quantities (n,); `prior`, `prior_derived`: draws of the prior; `moments` (n, k) and `observations` (name to
-    (n, times, ...)): one fresh run at each draw, the predictive sample, whose `excluded` (n,) runs do not count;
-    `done`: why the method stopped; `calls`: simulator calls spent; `excluded_runs`: how many of them did not count.
+    `problem`: with the covariance of its moments, where the fit took one; `by`: the method; `draws`: parameter name to
+    (n, ...), equally weighted draws of the estimate; `derived`: the same for derived quantities (n,); `prior`,
+    `prior_derived`: draws of the prior; `moments` (n, k) and `observations` (name to (n, times, ...)): one fresh run at
+    each draw, the predictive sample, whose `excluded` (n,) runs do not count; `reasons`: why, counted; `done`: why the
+    method stopped; `calls`: simulator calls spent.
     """
 
     problem: Problem
-    method: str
+    by: Method[Any, Any, Any]
     estimate: Estimate
     draws: dict[str, np.ndarray]
     derived: dict[str, np.ndarray]
@@ -47,6 +48,11 @@ class Fit(Result):
     done: Done
     rounds: int
     calls: int
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return type(self.by).__name__
 
     def interval(self, name: str, probability: float = 0.95) -> tuple[float, float, float]:
         """Low end, median and high end of the central interval of a parameter or derived quantity."""

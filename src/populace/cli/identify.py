@@ -33,6 +33,10 @@ def identify(
         int | None, typer.Option(min=0, max=2**32 - 1, help="Every random number follows from it; 1978 by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Of a study: all that can be asked of its fits; about ten times as many calls."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no text: the report only.")] = False,
 ) -> None:
     """Say what is identified: a sentence a parameter.
@@ -41,7 +45,7 @@ def identify(
     --summaries) nothing is run; with --data too, what these data decide stands first.
     """
     began = time.monotonic()
-    _check(study, parameters, summaries, data, (folder, budget))
+    _check(study, parameters, summaries, data, (folder, budget, full or None))
     if out.suffix.lower() not in _KINDS:
         raise OutputError(
             f"cannot write '{out}': its suffix tells the kind of file; {did_you_mean(out.suffix, _KINDS)}"
@@ -52,7 +56,7 @@ def identify(
     use_all_cores()
     seed = SEED if seed is None else seed
     if study is not None:
-        results = _of_study(study, Path(study) if folder is None else folder, budget, seed, quiet)
+        results = _of_study(study, Path(study) if folder is None else folder, budget, seed, quiet, full)
     else:
         assert parameters is not None and summaries is not None
         results = _of_tables(parameters, summaries, data, seed)
@@ -79,7 +83,7 @@ def _check(study: str | None, parameters: Path | None, summaries: Path | None, d
     if study is not None and any(path is not None for path in tables):
         raise ProblemError("give a study or tables of runs, not both")
     if study is None and any(one is not None for one in own):
-        raise ProblemError("--folder and --budget are those of a study: nothing is run for tables")
+        raise ProblemError("--folder, --budget and --full are those of a study: nothing is run for tables")
 
 
 def _of_tables(parameters: Path, summaries: Path, data: Path | None, seed: int) -> "dict[str, Result]":
@@ -93,18 +97,20 @@ def _of_tables(parameters: Path, summaries: Path, data: Path | None, seed: int) 
     return {"identification": judge(table, jax.random.key(seed), data=row), "table": table}
 
 
-def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: bool) -> "dict[str, Result]":
+def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: bool, full: bool) -> "dict[str, Result]":
     """The identification of each of a study's fits, which are made where the folder does not hold them."""
     from ..studies.registry import find
 
     make = find(name).make
     import jax
 
+    from ..identification.dossier import dossier
     from ..identification.identify import identify as judge
     from ..studies.study import run_study
 
+    shown = False if quiet else None
     try:
-        done = run_study(make(), folder, seed=seed, budget=budget, progress=False if quiet else None)
+        done = run_study(make(), folder, seed=seed, budget=budget, progress=shown)
     except KeyboardInterrupt as stop:
         raise Interrupted(
             f"interrupted: what was done is kept in '{folder / 'checkpoints'}', and the same command goes on from there"
@@ -113,7 +119,13 @@ def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: boo
     if not fits:
         raise ProblemError(f"the study '{name}' fits nothing, so there is nothing to identify: `populace study {name}`")
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(fits))
-    return {label: judge(fit.problem, fit, key) for (label, fit), key in zip(fits.items(), keys, strict=True)}
+    pairs = list(zip(fits.items(), keys, strict=True))
+    if not full:
+        return {label: judge(fit.problem, fit, key) for (label, fit), key in pairs}
+    return {
+        label: dossier(fit, key, budget=budget, folder=folder / "placebos" / label, progress=shown)
+        for (label, fit), key in pairs
+    }
 
 
 def _titled(study: str | None, results: "dict[str, Result]") -> "list[Result]":

@@ -35,6 +35,8 @@ _DISAGREE = 3.0
 _MATTERS = 1.0
 """And in standard deviations of a single run."""
 _FEWEST = 10
+_LISTED, _DRAWN = 3, 4
+"""Verdicts of one kind that are listed one by one, and predictions that are drawn: those of which sets differ most."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,27 @@ class Equivalents(Result):
             f"Distance: g' (V + S / R)^-1 g of the mean of {self.replicates} runs, about chi-squared on "
             f"{self.freedom} moments or less. {self.left_out} further sets were tried and fit worse."
         )
+        hardest = sorted(self.predictions, key=lambda name: -self.disagreement(name))
         figures = tuple(
             Figure(f"equivalents-{i}", f"What the equivalent fits say of {name}.", (self._panel(name),))
-            for i, name in enumerate(self.predictions)
+            for i, name in enumerate(hardest[:_DRAWN])
         )
         table = Table("Equivalent fits", columns, tuple(rows), note)
-        return (Section("Equivalent fits", (self.sentence(),), self.verdicts(), figures[:6], (table,)),)
+        return (Section("Equivalent fits", (self.sentence(),), self._told(), figures, (table,)),)
+
+    def _told(self) -> tuple[Verdict, ...]:
+        """The verdicts, those that agree as one where they are many: what matters is where they disagree."""
+        found = self.verdicts()
+        same = [v for v in found if v.code is Code.AGREE]
+        if len(same) <= _LISTED:
+            return found
+        most = max(same, key=lambda v: v.numbers["apart"])
+        text = (
+            f"{len(same)} predictions, all say about the same; the farthest apart, {most.subject}, by "
+            f"{most.numbers['apart']:.2g} standard deviations of a run."
+        )
+        rest = tuple(v for v in found if v.code is not Code.AGREE)
+        return (*rest, Verdict(f"{len(same)} predictions", Code.AGREE, text, {"apart": most.numbers["apart"]}))
 
     def _panel(self, name: str) -> IntervalPanel:
         means, errors = self.predictions[name].T

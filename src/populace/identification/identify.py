@@ -1,5 +1,6 @@
 """The verb `identify`: a sentence a parameter on what the data say of it, and the moments beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -14,7 +15,6 @@ from ..problem.problem import Problem
 from ..surrogates.runs import Runs
 from .combinations import Combination, combinations, contraction, symmetry
 from .identify_runs import RunsIdentification, by_runs
-from .information import Information
 from .moment_report import MomentReport, moment_report
 from .placebo_fits import PlaceboFits
 from .reached import Reached, reached
@@ -32,7 +32,7 @@ class Identification(Result):
 
     `moments`: the moment report; `verdicts`: label to a verdict; `contractions`: label to the share of the prior's
     spread that the data took away; `combinations`: what is known only together; `draws`: label to (n,); `reached`:
-    whether the data lie among the fit's predictive runs.
+    whether the data lie among the fit's predictive runs; `beside`: further results on the same fit, shown after it.
     """
 
     moments: MomentReport
@@ -41,8 +41,7 @@ class Identification(Result):
     contractions: dict[str, float]
     combinations: tuple[Combination, ...]
     draws: dict[str, np.ndarray]
-    information: Information | None = None
-    placebo: PlaceboFits | None = None
+    beside: tuple[Result, ...] = ()
 
     def sections(self) -> tuple[Section, ...]:
         rows = tuple(
@@ -71,9 +70,7 @@ class Identification(Result):
             self._ridges(),
             tuple(tables),
         )
-        spectrum = () if self.information is None else self.information.sections()
-        placebos = () if self.placebo is None else self.placebo.sections()
-        return (*self.moments.sections(), section, *spectrum, *placebos)
+        return (*self.moments.sections(), section, *(part for one in self.beside for part in one.sections()))
 
     @property
     def symmetry(self) -> str:
@@ -100,8 +97,7 @@ class Identification(Result):
             ],
             "symmetry": self.symmetry,
             "reached": self.reached.record(),
-            **({} if self.information is None else {"information": self.information.record()}),
-            **({} if self.placebo is None else {"placebo": self.placebo.record()}),
+            "beside": [{"kind": type(one).__name__, **one.record()} for one in self.beside],
         }
 
 
@@ -113,8 +109,7 @@ def identify(
     /,
     *,
     replicates: int = _REPLICATES,
-    information: Information | None = None,
-    placebo: PlaceboFits | None = None,
+    beside: Sequence[Result] = (),
 ) -> Identification: ...
 
 
@@ -129,8 +124,7 @@ def identify(
     /,
     *,
     replicates: int = _REPLICATES,
-    information: Information | None = None,
-    placebo: PlaceboFits | None = None,
+    beside: Sequence[Result] = (),
     data: np.ndarray | None = None,
 ) -> Identification | RunsIdentification:
     """What is identified: by a fit, `identify(problem, fit, key)`, or by runs alone, `identify(runs, key)`.
@@ -143,8 +137,8 @@ def identify(
     given.
 
     **Arguments**, with a fit: `problem`: what was fitted; `replicates`: runs at the centre of the fit, whose spread is
-    each moment's standard error; `information`: that of `pop.information` at the fit, whose spectrum is then shown
-    beside; `placebo`: that of `pop.placebo`, shown likewise.
+    each moment's standard error; `beside`: further results on the same fit, which the report then shows in their order:
+    those of `information`, `profiles`, `placebo`, or any other (`dossier` makes them all).
 
     With runs: `runs`: points that follow the priors, with their summaries, as `Runs` or as `read_runs` read them from
     files; `data` (k,): the summaries of the data, in the order of the runs' labels (`read_data` reads a file).
@@ -157,11 +151,11 @@ def identify(
     if isinstance(what, Problem):
         if not isinstance(fit, Fit) or key is None or data is not None:
             raise ProblemError("write identify(problem, fit, key): a problem comes with its fit, and that has its data")
-        return _by_fit(what, fit, key, replicates, information, placebo)
+        return _by_fit(what, fit, key, replicates, tuple(beside))
     if isinstance(fit, Fit) or key is not None:
         raise ProblemError("write identify(runs, key, data=...): runs are judged without a fit")
-    if replicates != _REPLICATES or information is not None or placebo is not None:
-        raise ProblemError("replicates, information and placebo are those of a fit: runs take data= alone")
+    if replicates != _REPLICATES or beside:
+        raise ProblemError("replicates and beside go with a fit: runs take data= alone")
     return by_runs(what if isinstance(what, Runs) else what.runs, fit, data)
 
 
@@ -170,13 +164,13 @@ def _by_fit(
     fit: Fit,
     key: Key,
     replicates: int,
-    information: Information | None,
-    placebo: PlaceboFits | None,
+    beside: tuple[Result, ...],
 ) -> Identification:
     if problem.space.labels != fit.problem.space.labels or problem.target.labels != fit.problem.target.labels:
         raise ProblemError("this fit is of another problem: its parameters or moments differ")
-    if placebo is not None and not np.array_equal(placebo.fit.problem.target.values, problem.target.values):
-        raise ProblemError("these placebos are of other data or moments than the fit")
+    for one in beside:
+        if isinstance(one, PlaceboFits) and not np.array_equal(one.fit.problem.target.values, problem.target.values):
+            raise ProblemError("these placebos are of other data or moments than the fit")
     space = fit.problem.space
     middle, draw = jr.split(key)
     after = _columns(fit.draws, space.names, space.labels)
@@ -189,9 +183,7 @@ def _by_fit(
     else:
         verdicts = {label: unreachable(label, seen, came.sentence()) for label in space.labels}
     shares = {label: contraction(after[label], before[label]) for label in space.labels}
-    return Identification(
-        moment_report(fit, middle, replicates), came, verdicts, shares, found, after, information, placebo
-    )
+    return Identification(moment_report(fit, middle, replicates), came, verdicts, shares, found, after, beside)
 
 
 def _columns(draws: dict[str, np.ndarray], names: tuple[str, ...], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
