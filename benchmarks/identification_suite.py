@@ -31,6 +31,7 @@ QUICK = ("product", "sum", "local, not seen", "SIS, transient")
 WORDS = {
     "prior returned": "not identified",
     "only in combination": "combination",
+    "bounded on one side": "not identified",
     "one of several points": "several points",
     "out of reach": "unreachable",
 }

@@ -12,7 +12,7 @@ from populace.calibration.acceptable_region import checked
 from populace.calibration.accepted import walked
 
 NOISE, TOLERANCE = 0.1, 1.0
-SMALL = pop.MarginEnsemble(members=3, steps=500)
+SMALL = pop.MarginEnsemble(members=3, steps=300, decays=(0.5,))
 
 
 def ring(parameters, key):
@@ -110,7 +110,7 @@ def test_a_round_of_which_every_run_fails_costs_its_runs_only():
 
 def test_data_out_of_reach_are_told():
     method = pop.AcceptableRegion(TOLERANCE, classifier=SMALL, first=40, check=0)
-    fit = pop.calibrate(problem(at=9.0), method, jr.key(2), budget=120, predictive=2)
+    fit = pop.calibrate(problem(at=9.0), method, jr.key(2), budget=120, predictive=20)
     assert "No run is acceptable: the nearest lies" in fit.estimate.notes()[-1]
     assert fit.estimate.share < 0.01
 

@@ -53,6 +53,23 @@ def test_a_ridge_that_the_data_end_is_weak():
     assert found["m"].code is Code.WEAK
 
 
+def test_what_a_bound_ends_on_one_side_is_a_limit_and_no_value():
+    prior = boxed(x=(0.0, 10.0), y=(0.0, 1.0))
+    found, _ = judged(kept(prior, prior["x"] > 5.0), prior)
+    assert found["x"].code is Code.ONE_SIDED
+    assert "at the least 5.1" in found["x"].sentence and "the upper bound of x ends it" in found["x"].sentence
+    middle, _ = judged(kept(prior, np.abs(prior["x"] - 5.0) < 2.5), prior)
+    assert middle["x"].code is Code.WEAK  # the data end it on both sides
+
+
+def test_what_others_bounds_end_is_not_identified():
+    """x lies above 4 + 15 y, and could go lower were y allowed to."""
+    prior = boxed(x=(0.0, 10.0), y=(0.0, 1.0))
+    found, _ = judged(kept(prior, prior["x"] > 4.0 + 15.0 * prior["y"]), prior)
+    assert found["x"].code is Code.NOT_IDENTIFIED
+    assert "the lower bound of y ends it below and the upper bound of x above" in found["x"].sentence
+
+
 def test_two_groups_are_several_points_and_a_wide_one_is_not():
     prior = boxed(x=(-3.0, 3.0))
     x = np.where(RNG.uniform(size=N) < 0.4, -1.5, 1.5) + 0.05 * RNG.standard_normal(N)

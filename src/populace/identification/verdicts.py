@@ -8,6 +8,8 @@ The rules, in this order; spreads are standard deviations on the prior's probabi
   the data add nothing: along the ridge its spread is that of the prior where the combination has its value, but for a
   quarter at the most;
 - *one of several points*: draws lie in groups, each as narrow as an identified parameter's;
+- *bounded on one side*: the data took away a fifth or more, but end one side only; at the other its own bound, or that
+  of a parameter that follows it, does. Where bounds end both sides, it is *not identified*;
 - *weak*: the data took away a fifth or more; else *not identified*, or *prior returned* where nothing changed at all.
 
 That last part of the rule for combinations tells a ridge that only the prior's bounds end from one that the data end.
@@ -25,6 +27,12 @@ from .relations import Relation, relation
 STRONG, SOME = 0.75, 0.2
 _NONE = 0.05
 _EDGE = 0.025
+_TAIL = 0.1
+"""The outermost draws at an end, of which it is asked what ends them."""
+_RIM, _LEANS = 0.05, 0.3
+"""A bound ends them where so many lie in the outermost part of a prior, and of another's, more than twice as many as of
+all draws.
+"""
 _PILED = 0.2
 _SLAB = 0.05
 """The prior is looked at where a combination's prior rank is so near to its value, or as near as draws are."""
@@ -127,6 +135,9 @@ def _alone(said: _Said, seen: Seen) -> Verdict:
             f"{label} piles up at the {end} end of its prior ({part}): {said.shown} is the prior's doing.",
         )
     if share > SOME:
+        ends = [_ended(label, seen, upper) for upper in (False, True)]
+        if any(ends):
+            return _one_sided(said, ends)
         return said(Code.WEAK, f"{label} is only weakly identified: {said.shown}; {said.taken}.")
     if share < none and abs(float(ranks.mean()) - 0.5) < max(_NONE, 2.0 * np.sqrt(1.0 / 12.0 / seen.worth)):
         return said(
@@ -136,6 +147,34 @@ def _alone(said: _Said, seen: Seen) -> Verdict:
     return said(
         Code.NOT_IDENTIFIED, f"{label} is not identified: {said.shown} is little more than the prior; {said.taken}."
     )
+
+
+def _one_sided(said: _Said, ends: list[str]) -> Verdict:
+    """The verdict where bounds end one side, or both: `ends`, lower and upper, which bound does, or nothing."""
+    label = said.label
+    if all(ends):
+        text = f"{label} is not identified: {ends[0]} ends it below and {ends[1]} above, not the data; {said.taken}."
+        return said(Code.NOT_IDENTIFIED, text)
+    known = f"at the most {said.high:.3g}" if ends[0] else f"at the least {said.low:.3g}"
+    text = f"{label} is bounded on one side only: the data say {known}; at the other {ends[0] or ends[1]} ends it."
+    return said(Code.ONE_SIDED, text)
+
+
+def _ended(label: str, seen: Seen, upper: bool) -> str:
+    """Which bound ends the posterior of a parameter on one side: its own, or that of another which cannot follow any
+    farther; nothing where the data do.
+    """
+    ranks = seen.ranks(label)
+    order = np.argsort(ranks, kind="stable")
+    count = max(3, int(_TAIL * len(order)))
+    tail = order[-count:] if upper else order[:count]
+    for other in (label, *(name for name in seen.posterior if name != label)):
+        theirs = seen.ranks(other)
+        for end, rim in (("lower", theirs < _RIM), ("upper", theirs > 1.0 - _RIM)):
+            least = _LEANS if other == label else max(_LEANS, 2.0 * float(rim.mean()))
+            if rim[tail].mean() > least:
+                return f"the {end} bound of {other}"
+    return ""
 
 
 def several(ranks: np.ndarray, values: np.ndarray) -> tuple[float, ...]:
