@@ -1,12 +1,13 @@
 """What `pop.identify` says of the cases of `identification_cases.py`, against what is known of each.
 
-    python benchmarks/identification_suite.py [--keys N] [--only CASE ...] [--json] [--quick] [--peers]
+    python benchmarks/identification_suite.py [--keys N] [--first K] [--only CASE ...] [--json] [--quick] [--peers]
 
 Each case is drawn, fitted (`pop.EnsembleSmoother`, within the case's budget) and judged with as many keys. A verdict is
 right if its class is the case's own; *identified* said of what is not, and *not identified* of what is, are counted
 apart. `--peers` adds the same cases through lmfit, estimagic and pyPESTO, each in its own environment
 (`identification_peers.py`; minutes): they have one data set, and the expected moments in closed form, which our fits
-have not. `--quick` takes four cases and two keys.
+have not. `--first` is the number of the first key: rules that were tuned on some are tried on others. `--quick` takes
+four cases and two keys.
 
 JSON: `cases` (name -> verdicts, a parameter to the classes found and how often; expected; right, the share;
 combinations, named and how often; seconds and processor seconds, a fit and its report), `right`, `false_identified`,
@@ -42,6 +43,7 @@ LOST = frozenset({"not identified", "combination"})
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--keys", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=tuple(CASES), metavar="CASE", help="these cases alone")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
@@ -51,7 +53,7 @@ def main() -> None:
     cases = {name: CASES[name] for name in given.only or (QUICK if given.quick else CASES)}
     found = {}
     for name, case in cases.items():
-        found[name] = judged(case, keys)
+        found[name] = judged(case, range(given.first, given.first + keys))
         print(f"{name}: {found[name]['right']:.2f} right, {found[name]['seconds']:.1f} s", file=sys.stderr, flush=True)
     report(found, cases)
     peers: dict[str, Any] = {}
@@ -66,12 +68,12 @@ def main() -> None:
         print(json.dumps({"cases": found, **totals(found, cases), "peers": peers}))
 
 
-def judged(case: Case, keys: int) -> dict[str, Any]:
+def judged(case: Case, keys: range) -> dict[str, Any]:
     """The verdicts of one case over keys."""
     classes: dict[str, Counter[str]] = {name: Counter() for name in case.truth}
     named: Counter[str] = Counter()
     started, processor = time.perf_counter(), time.process_time()
-    for number in range(keys):
+    for number in keys:
         draw, fit_key, judge = jr.split(jr.key(number), 3)
         problem = case.problem(draw)
         fit = pop.calibrate(
@@ -85,10 +87,10 @@ def judged(case: Case, keys: int) -> dict[str, Any]:
     return {
         "verdicts": {name: dict(seen) for name, seen in classes.items()},
         "expected": {name: sorted(one) for name, one in case.expected.items()},
-        "right": right / (keys * len(classes)),
+        "right": right / (len(keys) * len(classes)),
         "combinations": dict(named),
-        "seconds": (time.perf_counter() - started) / keys,
-        "processor": (time.process_time() - processor) / keys,
+        "seconds": (time.perf_counter() - started) / len(keys),
+        "processor": (time.process_time() - processor) / len(keys),
     }
 
 

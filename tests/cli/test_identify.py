@@ -96,6 +96,9 @@ def test_a_study_has_each_of_its_fits_judged(folder: Path, monkeypatch: pytest.M
 
     monkeypatch.setitem(registry.STUDIES, "canned", registry.Entry("Canned", lambda: "made"))  # type: ignore[arg-type]
     monkeypatch.setattr("populace.studies.study.run_study", run)
+    monkeypatch.setattr(
+        "populace.identification.dossier.dossier", lambda fit, key, **_: Judged(f"all of {fit.problem}")
+    )
     monkeypatch.setattr("populace.identification.identify.identify", lambda problem, fit, key: Judged(problem))
     shown = RUNNER.invoke(app, ["identify", "canned", "--budget", "50", "--seed", "3", "--folder", "there"])
     assert shown.exit_code == 0, shown.output
@@ -105,3 +108,5 @@ def test_a_study_has_each_of_its_fits_judged(folder: Path, monkeypatch: pytest.M
         assert text in shown.stdout
     page = (folder / "identification.html").read_text()
     assert "Simple: identification" in page and "Rival: identification" in page
+    full = RUNNER.invoke(app, ["identify", "canned", "--full"])
+    assert full.exit_code == 0 and "all of one is weak." in full.stdout

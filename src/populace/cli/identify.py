@@ -104,7 +104,6 @@ def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: boo
     make = find(name).make
     import jax
 
-    from ..identification.dossier import dossier
     from ..identification.identify import identify as judge
     from ..studies.study import run_study
 
@@ -122,6 +121,8 @@ def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: boo
     pairs = list(zip(fits.items(), keys, strict=True))
     if not full:
         return {label: judge(fit.problem, fit, key) for (label, fit), key in pairs}
+    from ..identification.dossier import dossier
+
     return {
         label: dossier(fit, key, budget=budget, folder=folder / "placebos" / label, progress=shown)
         for (label, fit), key in pairs

@@ -50,7 +50,7 @@ class Tempered:
     @staticmethod
     def of(each: np.ndarray, steps: int, moved: float) -> "Tempered":
         """From the populations' log-evidences. The error is as much larger as Student's law is wider for so few."""
-        m, total = len(each), float(logsumexp(each))
+        m, total = len(each), float(np.asarray(logsumexp(each)))
         spread = max(float((m * np.exp(each - total)).std(ddof=1)), float(each.std(ddof=1)))
         return Tempered(total - float(np.log(m)), spread * float(np.sqrt((m - 1) / (m - 3) / m)), each, steps, moved)
 
@@ -100,7 +100,7 @@ def _cool(now: _Cooling, rng: np.random.Generator) -> None:
     for i, levels in enumerate(now.levels):
         step = _step(levels, 1.0 - now.heat[i])
         logs = step * levels if step > 0 else np.zeros(n)
-        total = float(logsumexp(logs))
+        total = float(np.asarray(logsumexp(logs)))
         if not np.isfinite(total):
             raise MethodError("no draw of the prior has a likelihood: the model does not reach these data")
         now.logs[i] += total - np.log(n)

@@ -5,14 +5,14 @@ The rules, in this order; spreads are standard deviations on the prior's probabi
 - *out of reach*: the data lie outside all that the fitted model makes, and then no parameter is read;
 - *identified*: the data took away three quarters of the prior's spread or more;
 - *only in combination*: with others it makes a product, ratio, sum, difference or curve that is known, and beyond that
-  the data add nothing: along the ridge its spread is that of the prior where the combination has its value, but for a
-  quarter at the most;
+  the data add nothing: at one end a bound ends it, its own or that of one which follows it; or along the ridge its
+  spread is that of the prior where the combination has its value, but for a tenth at the most;
 - *one of several points*: draws lie in groups, each as narrow as an identified parameter's;
 - *bounded on one side*: the data took away a fifth or more, but end one side only; at the other its own bound, or that
   of a parameter that follows it, does. Where bounds end both sides, it is *not identified*;
 - *weak*: the data took away a fifth or more; else *not identified*, or *prior returned* where nothing changed at all.
 
-That last part of the rule for combinations tells a ridge that only the prior's bounds end from one that the data end.
+The last part of the rule for combinations tells a ridge that only the prior's bounds end from one that the data end.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ all draws.
 _PILED = 0.2
 _SLAB = 0.05
 """The prior is looked at where a combination's prior rank is so near to its value, or as near as draws are."""
-_ALONG = 0.75
+_ALONG = 0.9
 _FEW = 60
 _GROUP = 0.1
 _APART = 4.0
@@ -64,8 +64,9 @@ def verdict(label: str, seen: Seen) -> Verdict:
     said = _Said(label, share, low, middle, high)
     if share > STRONG:
         return said(Code.IDENTIFIED, f"{label} is identified: {said.shown}; {said.taken}.")
+    ends = [_ended(label, seen, upper) for upper in (False, True)]
     for one in seen.combinations:
-        if label in one.members and _ridge(label, one.value, seen):
+        if label in one.members and (any(ends) or _ridge(label, one.value, seen)):
             return said(Code.COMBINATION, _together(said, one))
     groups = several(seen.ranks(label), posterior)
     if groups:
@@ -74,7 +75,7 @@ def verdict(label: str, seen: Seen) -> Verdict:
     curve = _curve(label, seen)
     if curve is not None:
         return said(Code.COMBINATION, _along(said, curve))
-    return _alone(said, seen)
+    return _alone(said, seen, ends)
 
 
 def unreachable(label: str, seen: Seen, why: str) -> Verdict:
@@ -122,8 +123,8 @@ def _along(said: _Said, curve: Relation) -> str:
     )
 
 
-def _alone(said: _Said, seen: Seen) -> Verdict:
-    """Weak, not identified, or worse, of a parameter that no ridge explains."""
+def _alone(said: _Said, seen: Seen, ends: list[str]) -> Verdict:
+    """Weak, not identified, or worse, of a parameter that no ridge explains; `ends`: what ends it below and above."""
     label, share, ranks = said.label, said.share, seen.ranks(said.label)
     below, above = float((ranks < _EDGE).mean()), float((ranks > 1 - _EDGE).mean())
     none = max(_NONE, 2.0 * np.sqrt(0.2 / seen.worth))  # two standard errors of the contraction of a prior returned
@@ -135,7 +136,6 @@ def _alone(said: _Said, seen: Seen) -> Verdict:
             f"{label} piles up at the {end} end of its prior ({part}): {said.shown} is the prior's doing.",
         )
     if share > SOME:
-        ends = [_ended(label, seen, upper) for upper in (False, True)]
         if any(ends):
             return _one_sided(said, ends)
         return said(Code.WEAK, f"{label} is only weakly identified: {said.shown}; {said.taken}.")
@@ -201,12 +201,12 @@ def several(ranks: np.ndarray, values: np.ndarray) -> tuple[float, ...]:
 
 def _ridge(label: str, value: Callable[[Draws], np.ndarray], seen: Seen) -> bool:
     """Whether the prior, where the combination has its value, is as wide in the parameter as the posterior is."""
-    return _as_wide(label, [value], seen) or _as_wide(
-        label, [c.value for c in seen.combinations if label in c.members], seen
-    )
+    all_of_them = [c.value for c in seen.combinations if label in c.members]
+    return _as_wide(label, [value], seen) or _as_wide(label, all_of_them, seen)
 
 
 def _as_wide(label: str, values: Sequence[Callable[[Draws], np.ndarray]], seen: Seen) -> bool:
+    """Whether draws are as wide, but for a tenth, as those of the prior where combinations have their values."""
     inside = np.ones(len(seen.prior[label]), bool)
     for value in values:
         was, now = value(seen.prior), value(seen.posterior)
