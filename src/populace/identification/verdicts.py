@@ -6,7 +6,7 @@ The rules, in this order; spreads are standard deviations on the prior's probabi
 - *identified*: the data took away three quarters of the prior's spread or more;
 - *only in combination*: with others it makes a product, ratio, sum, difference or curve that is known, and beyond that
   the data add nothing: at one end a bound ends it, its own or that of one which follows it; or along the ridge its
-  spread is that of the prior where the combination has its value, but for 15 % at the most;
+  spread is that of the prior where the combination has its value, but for a quarter at the most;
 - *one of several points*: draws lie in groups, each as narrow as an identified parameter's;
 - *bounded on one side*: the data took away a fifth or more, but end one side only; at the other its own bound, or that
   of a parameter that follows it, does. Where bounds end both sides, it is *not identified*;
@@ -36,7 +36,7 @@ all draws.
 _PILED = 0.2
 _SLAB = 0.05
 """The prior is looked at where a combination's prior rank is so near to its value, or as near as draws are."""
-_ALONG = 0.85
+_ALONG = 0.75
 _FEW = 60
 _GROUP = 0.1
 _APART = 4.0
@@ -206,7 +206,7 @@ def _ridge(label: str, value: Callable[[Draws], np.ndarray], seen: Seen) -> bool
 
 
 def _as_wide(label: str, values: Sequence[Callable[[Draws], np.ndarray]], seen: Seen) -> bool:
-    """Whether draws are as wide, but for 15 %, as those of the prior where combinations have their values."""
+    """Whether draws are as wide, but for a quarter, as those of the prior where combinations have their values."""
     inside = np.ones(len(seen.prior[label]), bool)
     for value in values:
         was, now = value(seen.prior), value(seen.posterior)
