@@ -251,14 +251,14 @@ def _left_sentence(state: Waves) -> str:
 
 def _decisive(task: Problem, state: Waves, waves: tuple[Wave, ...], cutoff: float) -> list[str]:
     """Which moment rules out most of the prior by itself."""
-    everywhere = Sobol().sequence(jr.key(0), task.space.size, 0, 2_048)
-    out = np.mean([(wave.gaps(everywhere) > cutoff).mean(0) for wave in waves[:1]], axis=0)
     names = [label for label, used in zip(task.target.labels, task.target.fitted, strict=True) if used]
-    most = int(out.argmax())
     if state.empty:
         least = waves[-1].gaps(state.inside).min(0)
         missed = [f"{names[j]} ({least[j]:.1f})" for j in np.argsort(-least)[:3] if least[j] > cutoff]
         return [f"No point is as near as {cutoff:g} standard deviations in {', '.join(missed)}."] if missed else []
+    everywhere = Sobol().sequence(jr.key(0), task.space.size, 0, 2_048)
+    out = (waves[0].gaps(everywhere) > cutoff).mean(0)
+    most = int(out.argmax())
     return [f"{names[most]} alone rules out {100.0 * out[most]:.0f} % of the prior in the first wave."]
 
 

@@ -21,7 +21,7 @@ from ..surrogates.acquisitions import reflected
 from ..surrogates.fitting import fit_surrogate
 from ..surrogates.regressor import Regressor
 from ..surrogates.runs import Runs
-from ..surrogates.surrogate import Surrogate
+from ..surrogates.surrogate import Emulated, Surrogate
 
 _FAILS = 0.02
 """A point at which fewer runs count is ruled out: data are not made there."""
@@ -47,10 +47,9 @@ class Wave:
         """Gaps (m, k) of the fitted moments at points (m, d) of the unit cube, in standard deviations, none negative;
         infinite where runs fail.
         """
+        said, rest = self._said(unit)
         used = self.target.fitted
-        said = self.surrogate.predict_unit(unit)
-        own = said.noise if self.target.covariance is None else np.diag(self.target.covariance)[None]
-        spread = np.sqrt((own + said.epistemic)[:, used] + self.beyond)
+        spread = np.sqrt(said.epistemic[:, used] + rest)
         away = np.abs(said.mean - self.target.values)[:, used] / np.maximum(spread, 1e-300)
         return np.where(said.valid[:, None] < _FAILS, np.inf, away)
 
@@ -60,11 +59,15 @@ class Wave:
 
     def doubt(self, unit: np.ndarray) -> float:
         """The part of the variance that is the surrogate's doubt, over points and fitted moments, on average."""
-        used = self.target.fitted
+        said, rest = self._said(unit)
+        own = said.epistemic[:, self.target.fitted]
+        return float((own / (own + rest)).mean())
+
+    def _said(self, unit: np.ndarray) -> tuple[Emulated, np.ndarray]:
+        """What the surrogate says, and the variances of the fitted moments that are not its doubt."""
         said = self.surrogate.predict_unit(unit)
         own = said.noise if self.target.covariance is None else np.diag(self.target.covariance)[None]
-        rest = own[:, used] + self.beyond
-        return float((said.epistemic[:, used] / (said.epistemic[:, used] + rest)).mean())
+        return said, own[:, self.target.fitted] + self.beyond
 
     def missed(self, unit: np.ndarray, moments: np.ndarray) -> np.ndarray:
         """How far fresh runs (n, k) lie from what was said, in standard deviations, of those that count: (any,)."""

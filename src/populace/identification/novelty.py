@@ -87,7 +87,7 @@ class Spread(Ask):
         return self.work.calls()
 
     def answer(self, task: Problem, ticker: Ticker) -> Simulated:
-        return task.simulate(self.work.parameters, self.work.keys, ticker, none=self.origin != START)
+        return self.work.answer(task, ticker)
 
 
 class NoveltySearch(Method[Problem, Explored, Explored]):
@@ -145,7 +145,7 @@ class NoveltySearch(Method[Problem, Explored, Explored]):
         keys = jr.split(running, len(unit) * self.replicates)
         batch = task.space.from_unit(jnp.asarray(np.clip(unit, _EDGE, 1.0 - _EDGE), jnp.float32))
         many = jax.tree.map(lambda leaf: jnp.repeat(leaf, self.replicates, axis=0), batch)
-        return Spread(Simulate(many, keys), unit, of[: len(unit)], origin)
+        return Spread(Simulate(many, keys, none=origin != START), unit, of[: len(unit)], origin)
 
     def tell(self, task: Problem, state: Explored, ask: Spread, answer: Simulated) -> Explored:
         runs = np.where(answer.excluded[:, None], np.nan, answer.moments)

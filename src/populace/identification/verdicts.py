@@ -15,6 +15,7 @@ The rules, in this order; spreads are standard deviations on the prior's probabi
 The last part of the rule for combinations tells a ridge that only the prior's bounds end from one that the data end.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,11 @@ class Seen:
 
     def ranks(self, label: str) -> np.ndarray:
         """Posterior draws as prior probabilities, (n,)."""
-        return ranks_in(self.posterior[label], self.prior[label])
+        return self._ranks[label]
+
+    @functools.cached_property
+    def _ranks(self) -> dict[str, np.ndarray]:
+        return {label: ranks_in(draws, self.prior[label]) for label, draws in self.posterior.items()}
 
 
 def verdict(label: str, seen: Seen) -> Verdict:
