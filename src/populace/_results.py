@@ -362,6 +362,11 @@ class Result(abc.ABC):
         """The result as JSON values (numbers, strings, lists, dicts; no NaN)."""
 
 
+def cell(x: float) -> float | None:
+    """A number of a table; None, which is shown as nothing, for one that is not finite."""
+    return float(x) if np.isfinite(x) else None
+
+
 def quantiles(samples: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Weighted quantiles along the first axis.
 

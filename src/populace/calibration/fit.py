@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._errors import ProblemError
 from .._results import (
     Band,
     BandPanel,
@@ -53,6 +54,15 @@ class Fit(Result):
     def method(self) -> str:
         """The method's name."""
         return type(self.by).__name__
+
+    def check(self, problem: Problem) -> None:
+        """Whether this is a fit of a problem, by the names of its parameters and moments.
+
+        **Raises:** `ProblemError`.
+        """
+        mine = self.problem
+        if mine.space.labels != problem.space.labels or mine.target.labels != problem.target.labels:
+            raise ProblemError("this fit is of another problem: its parameters or moments differ")
 
     def interval(self, name: str, probability: float = 0.95) -> tuple[float, float, float]:
         """Low end, median and high end of the central interval of a parameter or derived quantity."""

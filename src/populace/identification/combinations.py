@@ -220,7 +220,7 @@ def symmetry(found: Sequence[Combination], names: Sequence[str]) -> str:
         if np.abs(scale * flat - whole).max() < 1e-6:
             words = [f"{n} by {_by(int(p))}" for n, p in zip(used, whole, strict=True) if p]
             return (
-                f"Within the posterior one may multiply {_listed(words)}, and the fitted moments stay as near to the "
+                f"Within the posterior one may multiply {listed(words)}, and the fitted moments stay as near to the "
                 "data."
             )
     return ""
@@ -231,5 +231,6 @@ def _by(power: int) -> str:
     return word if power > 0 else f"1/{word}"
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def listed(words: list[str]) -> str:
+    """Names in a sentence; nothing for none."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)

@@ -166,8 +166,7 @@ def _by_fit(
     replicates: int,
     beside: tuple[Result, ...],
 ) -> Identification:
-    if problem.space.labels != fit.problem.space.labels or problem.target.labels != fit.problem.target.labels:
-        raise ProblemError("this fit is of another problem: its parameters or moments differ")
+    fit.check(problem)
     for one in beside:
         if isinstance(one, PlaceboFits) and not np.array_equal(one.fit.problem.target.values, problem.target.values):
             raise ProblemError("these placebos are of other data or moments than the fit")

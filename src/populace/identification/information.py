@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import Progress
 
 from .._errors import MethodError
-from .._results import Cell, Figure, IntervalPanel, Result, Section, Table
+from .._results import Cell, Figure, IntervalPanel, Result, Section, Table, cell
 from .._types import Key
 from ..calibration.descent import FEWEST
 from ..calibration.judgement import flat_direction, scales, whitened
@@ -103,7 +103,7 @@ class Information(Result):
         alone, joint = found.relative(found.alone), found.relative(found.joint)
         arrays = (found.values, found.alone, alone, found.joint, joint, found.joint_error, found.collinearity)
         rows = tuple(
-            (label, *(_cell(x) for x in numbers), found.mimics.get(label, ""))
+            (label, *(cell(x) for x in numbers), found.mimics.get(label, ""))
             for label, *numbers in zip(self.labels, *arrays, strict=True)
         )
         columns = ("parameter", "value", "SE alone", "alone, %", "SE jointly", "jointly, %", "its error")
@@ -137,7 +137,7 @@ class Information(Result):
             "rank test": {"rank": self.test.rank, "p": list(self.test.p), "freedom": list(self.test.freedom)},
             "parameters": {
                 label: {
-                    **{name.replace("_", " "): _cell(getattr(found, name)[j]) for name in names},
+                    **{name.replace("_", " "): cell(getattr(found, name)[j]) for name in names},
                     "withheld": found.reasons.get(label, ""),
                     "undone by": found.mimics.get(label, ""),
                 }
@@ -236,7 +236,3 @@ def _symmetric(errors: ParameterErrors, same: tuple[Symmetry, ...]) -> Parameter
         for label, why in errors.reasons.items()
     }
     return dataclasses.replace(errors, reasons=reasons)
-
-
-def _cell(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None

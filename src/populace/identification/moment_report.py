@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verdict
+from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verdict, cell
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
@@ -77,8 +77,7 @@ class MomentReport(Result):
         columns = ("moment", "data", "its error", "simulated", "its noise", "gap in standard errors", "verdict")
         parts = (self.labels, self.data, self.error, self.simulated, self.noise, self.gap, self.codes)
         rows = tuple(
-            (label, *(None if not np.isfinite(x) else float(x) for x in numbers), code.value)
-            for label, *numbers, code in zip(*parts, strict=True)
+            (label, *(cell(x) for x in numbers), code.value) for label, *numbers, code in zip(*parts, strict=True)
         )
         note = (
             "Data: the moment and its standard error (how much it varies between runs at the fit). Simulated: the "

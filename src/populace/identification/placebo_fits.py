@@ -9,7 +9,6 @@ well; that share is known to its binomial interval (Clopper and Pearson 1934, Bi
 none fitted as well says, at 95 %, that fewer than half would be.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from scipy.stats import beta
 
 from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verdict
 from ..calibration.fit import Fit
+from .combinations import listed
 from .telltales import Telltale
 
 _AS_GOOD = 1.25
@@ -160,11 +160,11 @@ class PlaceboFits(Result):
         each = self.verdicts()
         seen = [v for v in each if v.code is not Code.PLACEBO_UNSEEN]
         numbers = {"distance": self.data.distance, "p": self.data.p}
-        unseen = _listed([v.subject for v in each if v.code is Code.PLACEBO_UNSEEN])
+        unseen = listed([v.subject for v in each if v.code is Code.PLACEBO_UNSEEN])
         if not seen:
             text = f"The moments cannot see the difference between the data and their placebos ({unseen})."
             return Verdict("the fit", Code.PLACEBO_UNSEEN, text, numbers)
-        by = {code: _listed([v.subject for v in seen if v.code is code]) for code in {v.code for v in seen}}
+        by = {code: listed([v.subject for v in seen if v.code is code]) for code in {v.code for v in seen}}
         left = f" To the moments these placebos are the same as the data: {unseen}." if unseen else ""
         if set(by) == {Code.FITS_DATA}:
             text = f"The model fits the data and not their placebos ({by[Code.FITS_DATA]}).{left}"
@@ -177,8 +177,8 @@ class PlaceboFits(Result):
             return Verdict("the fit", Code.FITS_NEITHER, text, numbers)
         alike = [self._counted(v.subject) for v in seen if v.code is not Code.FITS_DATA]
         apart = [v.subject for v in seen if v.code is Code.FITS_DATA]
-        text = f"The model fits some placebos as well as the data ({_listed(alike)})"
-        text += f", and others not ({_listed(apart)}).{left}" if apart else f".{left}"
+        text = f"The model fits some placebos as well as the data ({listed(alike)})"
+        text += f", and others not ({listed(apart)}).{left}" if apart else f".{left}"
         return Verdict("the fit", Code.FITS_SOME_PLACEBOS, text, numbers)
 
     def _counted(self, name: str) -> str:
@@ -254,10 +254,6 @@ def same(shift: np.ndarray) -> bool:
 
 def _unless_far(text: str, data: Scored) -> str:
     return text if data.reached else f"{text} Yet it does not reach the data either: it only comes nearer to them."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""
 
 
 def _score_record(score: Scored) -> dict[str, Any]:

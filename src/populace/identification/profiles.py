@@ -184,8 +184,7 @@ def profiles(
             raise ProblemError(f"there is no parameter '{label}'; {did_you_mean(label, labels)}")
     if not chosen or not 0.0 < level < 1.0:
         raise MethodError("name one parameter or more, and a level between 0 and 1")
-    if fit.problem.space.labels != labels or fit.problem.target.labels != problem.target.labels:
-        raise ProblemError("this fit is of another problem: its parameters or moments differ")
+    fit.check(problem)
     check_budget(budget, problem.space.size)
     indices = [labels.index(label) for label in chosen]
     rule = Rule(float(chi2.ppf(level, 1)), absolute=False)

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from scipy.stats import chi2
 
 from .._errors import MethodError
-from .._results import Cell, Code, DensityPanel, Figure, IntervalPanel, Result, Section, Table, Verdict
+from .._results import Cell, Code, DensityPanel, Figure, IntervalPanel, Result, Section, Table, Verdict, cell
 from .._types import Key
 from ..calibration.fit import Fit
 from ..calibration.judgement import scales, whitened
@@ -162,7 +162,7 @@ class SpecificationTest(Result):
 
     def _tables(self) -> tuple[Table, ...]:
         rows: list[tuple[Cell, ...]] = [
-            (name, *(_cell(x[i]) for x in (self.data, self.implied, self.adds, chi2.sf(self.adds, 1))))
+            (name, *(cell(x[i]) for x in (self.data, self.implied, self.adds, chi2.sf(self.adds, 1))))
             for i, name in enumerate(self.moments)
         ]
         columns = ("moment", "data", "implied by the others", "adds to J", "p")
@@ -189,7 +189,7 @@ class SpecificationTest(Result):
             "size": None if size is None else {"share": size[0], "error": size[1]},
             "critical": self.critical,
             "power": {name: dict(zip(("share", "error"), self.power(name), strict=True)) for name in self.rivals},
-            "adds": {name: _cell(x) for name, x in zip(self.moments, self.adds, strict=True)},
+            "adds": {name: cell(x) for name, x in zip(self.moments, self.adds, strict=True)},
             "missed": list(self.missed),
             "verdict": self.verdict().record(),
         }
@@ -316,10 +316,6 @@ def _made(
     if sound.sum() < _FEWEST:
         raise MethodError(f"only {int(sound.sum())} of {count} data sets can be compared: look at what the model makes")
     return whitened(problem, moments[sound])
-
-
-def _cell(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None
 
 
 def _share(yes: np.ndarray) -> tuple[float, float]:

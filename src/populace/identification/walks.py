@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import Progress
 from scipy.stats import chi2
 
-from .._errors import MethodError, ProblemError
+from .._errors import MethodError
 from .._results import Band, BandPanel, Cell, Code, Figure, Points, Result, Section, Table, Verdict
 from .._types import Key
 from ..calibration.fit import Fit
@@ -136,8 +136,7 @@ def walks(
     **Raises:** `ProblemError` for a fit of another problem; `MethodError` without a covariance, for a budget that is
     too small, or for more directions than parameters.
     """
-    if fit.problem.space.labels != problem.space.labels or fit.problem.target.labels != problem.target.labels:
-        raise ProblemError("this fit is of another problem: its parameters or moments differ")
+    fit.check(problem)
     d = problem.space.size
     check_budget(budget, d)
     if not 1 <= directions <= d or not 0.0 < level < 1.0:

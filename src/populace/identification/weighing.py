@@ -19,6 +19,7 @@ from ..calibration.fit import Fit
 from ..calibration.surrogate_posterior import EmulatedPosterior
 from ..core.executor import Ticker
 from .classified import Classified, classified
+from .combinations import listed
 from .confidence_set import ConfidenceSet, confidence_set
 from .evidence import Evidence, Near, cooled, evidence, weighed
 from .tempered import Tempered
@@ -119,7 +120,7 @@ class Weighing:
         numbers = {"log evidence": self.evidences[self.best].log, "error": self.evidences[self.best].error}
         if not tied:
             return Verdict(name, Code.TOLD_APART, f"{name} is what these data favour, of these rivals.", numbers)
-        sentence = f"{name} has the largest evidence, but these data do not tell it from {_listed(tied)}."
+        sentence = f"{name} has the largest evidence, but these data do not tell it from {listed(tied)}."
         return Verdict(name, Code.NOT_TOLD_APART, sentence, numbers)
 
     def _verdict(self, i: int) -> Verdict:
@@ -232,7 +233,3 @@ def _odds(log: float) -> str:
     odds = np.exp(abs(log))
     shown = f"{odds:.3g}" if odds < 999.5 else f"{odds:,.0f}"
     return f"{shown} : 1" if log >= 0 else f"1 : {shown}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
