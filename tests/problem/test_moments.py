@@ -97,6 +97,17 @@ def test_lags_are_averaged_over_a_width():
     assert wide.labels({"x": x}, ("1",) * len(x)) == ("autocorrelation(x)[4..6]", "autocorrelation(x)[9..11]")
 
 
+def test_one_lag_or_probability_may_be_given_by_itself():
+    x = noise()
+    for one, listed in (
+        (m.autocorrelation("x", 2), m.autocorrelation("x", [2])),
+        (m.cross_correlation("x", "x", 1), m.cross_correlation("x", "x", [1])),
+        (m.quantile("x", 0.9), m.quantile("x", [0.9])),
+    ):
+        assert one.labels({"x": x}, ("1",) * len(x)) == listed.labels({"x": x}, ("1",) * len(x))
+        assert np.array_equal(value(one, x=x), value(listed, x=x))
+
+
 def test_cross_correlation_leads_where_the_lag_is_positive():
     a = noise(1)
     b = np.concatenate([np.zeros(3), a[:-3]])

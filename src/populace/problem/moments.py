@@ -6,7 +6,7 @@ A series with axes beyond time, such as age groups, gives a number for every ent
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -16,10 +16,15 @@ from . import statistics as st
 from .moment import Derived, Level, Moment, Statistic
 
 _Of: TypeAlias = str | Sequence[str]
+_Number = TypeVar("_Number", int, float)
 
 
 def _names(of: _Of) -> tuple[str, ...]:
     return (of,) if isinstance(of, str) else tuple(of)
+
+
+def _several(numbers: Sequence[_Number] | _Number) -> tuple[_Number, ...]:
+    return (numbers,) if isinstance(numbers, (int, float)) else tuple(numbers)
 
 
 def level(series: str) -> Level:
@@ -111,24 +116,24 @@ def growth_rate(series: str) -> Statistic:
     return _reduction("growth_rate", series, st.growth_rate, regular=True)
 
 
-def autocorrelation(series: str, lags: Sequence[int], width: int = 1) -> Statistic:
+def autocorrelation(series: str, lags: Sequence[int] | int, width: int = 1) -> Statistic:
     """r_l = sum_t (x_t - xbar)(x_{t+l} - xbar) / sum_t (x_t - xbar)^2, one number a lag (Box and Jenkins).
 
-    **Arguments:** `lags`: whole numbers of steps, 0 or more; `width`: odd; each number is then the mean over the
-    `width` lags around its lag (3: the lag and its two neighbours), which steadies long lags.
+    **Arguments:** `lags`: a whole number of steps, 0 or more, or several; `width`: odd; each number is then the mean
+    over the `width` lags around its lag (3: the lag and its two neighbours), which steadies long lags.
 
     NaN for a constant series. It refuses missing times.
     """
     if width < 1 or width % 2 == 0:
         raise TargetError(f"autocorrelation('{series}'): width {width} is not odd; take 1, 3, 5, ...")
-    half = width // 2
+    half, lags = width // 2, _several(lags)
     low, high = min(lags, default=0) - half, max(lags, default=0) + half
     if not lags or low < 0:
         raise TargetError(
             f"autocorrelation('{series}'): lags {list(lags)} with width {width} reach below 0, or none is given"
         )
     tags = tuple(str(lag) if half == 0 else f"{lag - half}..{lag + half}" for lag in lags)
-    function = functools.partial(_autocorrelation, series=series, lags=tuple(lags), half=half, longest=high)
+    function = functools.partial(_autocorrelation, series=series, lags=lags, half=half, longest=high)
     return Statistic(called=f"autocorrelation({series})", of=(series,), function=function, complete=True, tags=tags)
 
 
@@ -140,15 +145,16 @@ def _autocorrelation(x: Array, *, series: str, lags: tuple[int, ...], half: int,
     return jnp.stack([jnp.stack(group).mean(0) for group in around])
 
 
-def cross_correlation(first: str, second: str, lags: Sequence[int]) -> Statistic:
+def cross_correlation(first: str, second: str, lags: Sequence[int] | int) -> Statistic:
     """The correlation of `first` at t with `second` at t + lag, one number a lag; at a positive lag `first` leads.
 
     r_l = sum_t (a_t - abar)(b_{t+l} - bbar) / sqrt(sum_t (a_t - abar)^2 sum_t (b_t - bbar)^2). NaN where either series
     is constant. It refuses missing times, and series of different lengths.
     """
+    lags = _several(lags)
     if not lags:
         raise TargetError(f"cross_correlation('{first}', '{second}'): no lag is given")
-    function = functools.partial(_cross_correlation, names=(first, second), lags=tuple(lags))
+    function = functools.partial(_cross_correlation, names=(first, second), lags=lags)
     tags = tuple(str(lag) for lag in lags)
     name = f"cross_correlation({first}, {second})"
     return Statistic(called=name, of=(first, second), function=function, complete=True, tags=tags)
@@ -167,9 +173,9 @@ def _cross_correlation(a: Array, b: Array, *, names: tuple[str, str], lags: tupl
     return jnp.stack([st.cross_correlation(a, b, lag) for lag in lags])
 
 
-def quantile(series: str, probabilities: Sequence[float]) -> Statistic:
+def quantile(series: str, probabilities: Sequence[float] | float) -> Statistic:
     """Quantiles over the observed times, by linear interpolation between order statistics (numpy's default)."""
-    wanted = tuple(float(p) for p in probabilities)
+    wanted = tuple(float(p) for p in _several(probabilities))
     if not wanted or min(wanted) < 0 or max(wanted) > 1:
         raise TargetError(
             f"quantile('{series}'): probabilities {list(wanted)} are not between 0 and 1, or none is given"
