@@ -20,6 +20,8 @@ from jaxtyping import Array, Float
 
 import populace as pop
 from populace.calibration import nuts, population
+from populace.zoo import franke_westerhoff
+from populace.zoo.franke_westerhoff import FrankeWesterhoff, Prices
 
 TIMES = 100
 POINTS = 2_000_000
@@ -152,36 +154,21 @@ def _brownian() -> tuple[Simulator, LogLikelihood]:
 
 def _herding() -> tuple[Simulator, LogLikelihood]:
     """Franke-Westerhoff: the share of fundamentalists follows an attitude that remembers itself."""
-    mu, phi, chi, own = 0.01, 0.12, 1.5, 0.758
-    State = tuple[Array, Array, Array]
 
-    def law(theta: Array, state: State) -> tuple[Array, Array, Array]:
-        """Mean and spread of the next price, and the next attitude."""
-        attitude, one, two = state
-        share = jax.nn.sigmoid(attitude)
-        mean = (1.0 - mu * (share * phi - (1.0 - share) * chi)) * one - mu * (1.0 - share) * chi * two
-        spread = mu * jnp.sqrt((share * own) ** 2 + ((1.0 - share) * theta[3]) ** 2)
-        return mean, spread, theta[1] * (2.0 * share - 1.0) + theta[0] + theta[2] * one**2
-
-    def start(theta: Array) -> State:
-        return theta[0], jnp.float32(0.0), jnp.float32(0.0)
+    def market(theta: Array) -> FrankeWesterhoff:
+        return FrankeWesterhoff(alpha_0=theta[0], alpha_n=theta[1], alpha_p=theta[2], sigma_c=theta[3])
 
     def simulate(theta: Array, key: Any) -> Array:
-        def step(state: State, noise: Array) -> tuple[State, Array]:
-            mean, spread, attitude = law(theta, state)
-            price = mean + spread * noise
-            return (attitude, price, state[1]), price
+        model = market(theta)
 
-        return jax.lax.scan(step, start(theta), jr.normal(key, (TIMES,)))[1][:, None]
+        def step(now: Prices, noise: Array) -> tuple[Prices, Array]:
+            mean, spread, attitude = model.next(now)
+            after = Prices(attitude, mean + spread * noise, now.price)
+            return after, after.price
 
-    def log_likelihood(theta: Array, seen: Array) -> Array:
-        def step(state: State, price: Array) -> tuple[State, Array]:
-            mean, spread, attitude = law(theta, state)
-            return (attitude, price, state[1]), -0.5 * ((price - mean) / spread) ** 2 - jnp.log(spread)
+        return jax.lax.scan(step, model.start(), jr.normal(key, (TIMES,)))[1][:, None]
 
-        return jax.lax.scan(step, start(theta), seen[:, 0])[1].sum()
-
-    return simulate, log_likelihood
+    return simulate, lambda theta, seen: franke_westerhoff.log_likelihood(market(theta), seen[:, 0])
 
 
 _UP, _DOWN, _WIDE = (0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0)

@@ -21,6 +21,7 @@ from identification_recipes import (
 from jaxtyping import Array, Float
 
 import populace as pop
+from populace.zoo.franke_westerhoff import FrankeWesterhoff
 
 LONG = 5_000
 
@@ -84,19 +85,21 @@ DAYS = 6_866
 _LAGS = (1, 5, 10, 25, 50, 100)
 
 
+_SHORT = {"sf": "sigma_f", "sc": "sigma_c", "alpha0": "alpha_0", "an": "alpha_n", "ap": "alpha_p"}
+
+
 def _returns(at: Parameters, key: Array) -> Float[Array, " days"]:
-    mu, beta = at["mu"], at["beta"]
+    """Returns of the zoo's market, whose traders here know the new price when they decide who trades next."""
+    market = FrankeWesterhoff(**{_SHORT.get(name, name): value for name, value in at.items()})
 
     def step(past: tuple[Array, Array, Array], noise: Array) -> tuple[tuple[Array, Array, Array], Array]:
         attitude, one, two = past
-        share = jax.nn.sigmoid(beta * attitude)
-        rest = 1.0 - share
-        drift = mu * (share * at["phi"] * -one + rest * at["chi"] * (one - two))
-        price = one + drift + mu * jnp.sqrt((share * at["sf"]) ** 2 + (rest * at["sc"]) ** 2) * noise
-        attitude = at["alpha0"] + at["an"] * (share - rest) + at["ap"] * price**2
-        return (attitude, price, one), price - one
+        share = market.share(attitude)
+        mean, spread = market.expected(share, one, two)
+        price = mean + spread * noise
+        return (market.attitude(share, price), price, one), price - one
 
-    start = at["alpha0"], jnp.float32(0.0), jnp.float32(0.0)
+    start = market.alpha_0, jnp.float32(0.0), jnp.float32(0.0)
     return 100.0 * jax.lax.scan(step, start, jr.normal(key, (200 + DAYS,)))[1][200:]
 
 

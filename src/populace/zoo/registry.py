@@ -26,6 +26,27 @@ class Entry:
         return inspect.signature(self.make).parameters
 
 
+def _axelrod(*, rows: int = 10, columns: int = 10, features: int = 5, periodic: bool = False) -> "Model":
+    from .axelrod import Axelrod
+
+    return Axelrod(rows, columns, features, periodic=periodic)
+
+
+def _axtell_firms(*, agents: int = 500, friends: int = 2, network_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from .axtell_firms import random_friends
+
+    return random_friends(jr.key(network_seed), agents, friends)
+
+
+def _bass(*, agents: int = 2000) -> "Model":
+    from ..interact.mixing import WellMixed
+    from .bass import Bass
+
+    return Bass(WellMixed(agents))
+
+
 def _birth_death_migration(*, rows: int = 120, columns: int = 120, turns: int = 24) -> "Model":
     from .birth_death_migration import BirthDeathMigration
     from .sublattices import Sublattices
@@ -84,6 +105,34 @@ def _forest_fire(*, rows: int = 100, columns: int = 100) -> "Model":
     return ForestFire(Grid(rows, columns, VonNeumann()))
 
 
+def _franke_westerhoff() -> "Model":
+    from .franke_westerhoff import FrankeWesterhoff
+
+    return FrankeWesterhoff()
+
+
+def _granovetter(*, agents: int = 100) -> "Model":
+    import jax.numpy as jnp
+
+    from .granovetter import Given, Granovetter
+
+    return Granovetter(Given(jnp.arange(float(agents))), agents)
+
+
+def _hegselmann_krause(*, agents: int = 1000) -> "Model":
+    from .hegselmann_krause import HegselmannKrause
+
+    return HegselmannKrause(agents)
+
+
+def _interbank(*, banks: int = 50, links: int = 4, capital: float = 0.03, network_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from .interbank import random_banks
+
+    return random_banks(jr.key(network_seed), banks, links=links, capital=capital)
+
+
 def _islands(*, firms: int = 50, side: int = 100) -> "Model":
     from .islands import Islands
 
@@ -107,6 +156,12 @@ def _lattice_sir(*, rows: int = 40, columns: int = 40, stride: int = 4, turns: i
     from .sublattices import Sublattices
 
     return LatticeSIR(Sublattices(rows, columns, stride), turns=turns)
+
+
+def _lux_marchesi(*, traders: int = 500, turns: int = 100) -> "Model":
+    from .lux_marchesi import LuxMarchesi
+
+    return LuxMarchesi(traders, turns)
 
 
 def _pricing(*, firms: int = 2, options: int = 15) -> "Model":
@@ -169,6 +224,23 @@ def _two_beliefs() -> "Model":
     return TwoBeliefs()
 
 
+def _voter(*, rows: int = 40, columns: int = 40) -> "Model":
+    from ..interact.grid import Grid
+    from ..interact.neighbourhood import VonNeumann
+    from .voter import Voter
+
+    return Voter(Grid(rows, columns, VonNeumann(), periodic=True))
+
+
+def _watts_cascade(*, agents: int = 1000, degree: float = 4.0, network_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from ..interact.generators import random_network
+    from .watts_cascade import WattsCascade
+
+    return WattsCascade(random_network(jr.key(network_seed), agents, degree))
+
+
 def _wolf_sheep(
     *,
     rows: int = 25,
@@ -185,6 +257,9 @@ def _wolf_sheep(
 
 
 MODELS: dict[str, Entry] = {
+    "axelrod": Entry("neighbours who are alike talk, and become more alike", _axelrod),
+    "axtell-firms": Entry("people who found firms, join them and leave them", _axtell_firms),
+    "bass": Entry("a new product that spreads by itself and by imitation", _bass),
     "birth-death-migration": Entry("agents who move, breed and die on a crowded lattice", _birth_death_migration),
     "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
     "brock-hommes": Entry("four types of traders who switch to the forecast that paid", _brock_hommes),
@@ -194,10 +269,15 @@ MODELS: dict[str, Entry] = {
     "fishery": Entry("harvesters who share a stock that regrows from what they leave", _fishery),
     "flocking": Entry("birds that turn to, from and with their neighbours", _flocking),
     "forest-fire": Entry("a fire that runs through a forest with gaps", _forest_fire),
+    "franke-westerhoff": Entry("fundamentalists and chartists who herd, and fat tails", _franke_westerhoff),
+    "granovetter": Entry("people who join a riot once enough others have", _granovetter),
+    "hegselmann-krause": Entry("opinions that only near ones move", _hegselmann_krause),
+    "interbank": Entry("banks that owe each other, and pay what they have", _interbank),
     "islands": Entry("firms that mine, explore and imitate on a sea of islands", _islands),
     "kirman": Entry("agents of two opinions who follow each other", _kirman),
     "logit-choice": Entry("people who lean to what pays and to what others do", _logit_choice),
     "lattice-sir": Entry("an epidemic among people who walk on a crowded lattice", _lattice_sir),
+    "lux-marchesi": Entry("traders who change camps, and turbulence that they make", _lux_marchesi),
     "pricing": Entry("firms that set prices again and again, and remember the last ones", _pricing),
     "random-walk": Entry("walkers on a line, whose derivative is known", _random_walk),
     "rock-paper-scissors": Entry("two players of a game without a best move", _rock_paper_scissors),
@@ -206,6 +286,8 @@ MODELS: dict[str, Entry] = {
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
     "supply-chain": Entry("firms with stocks that hand a shock on to each other", _supply_chain),
     "two-beliefs": Entry("two types of traders with memory, of whom one pays for its forecast", _two_beliefs),
+    "voter": Entry("people who take over a neighbour's opinion", _voter),
+    "watts-cascade": Entry("cascades on a random network, set off by one agent", _watts_cascade),
     "wolf-sheep": Entry("wolves, sheep and grass", _wolf_sheep),
 }
 
