@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from .campaign import campaign
+from .describe import describe
+from .draw import draw
 from .identify import identify
 from .models import models
 from .simulate import simulate
@@ -21,8 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (study, studies, identify, models, sites, simulate):
+for verb in (study, studies, identify, models, describe, sites, simulate, draw):
     app.command(cls=Verb)(verb)
+app.add_typer(campaign, name="campaign")
 
 
 def _version(wanted: bool) -> None:

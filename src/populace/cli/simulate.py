@@ -1,4 +1,4 @@
-"""`populace simulate`: one run of a model of the zoo."""
+"""`populace simulate`: one run of a model."""
 
 import time
 from pathlib import Path
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .speak import print_record, speak
+from .which import WHICH, which
 
 if TYPE_CHECKING:
     from ..core.simulate import Run
 
 
 def simulate(
-    model: Annotated[str, typer.Argument(help="A model's name (see `populace models`).")],
+    model: Annotated[str, typer.Argument(help=WHICH)],
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter or a setting of the model; may be repeated."),
@@ -26,11 +27,10 @@ def simulate(
 ) -> None:
     """Run a model once and write what was observed, step by step."""
     began = time.monotonic()
-    from ..zoo.registry import find
     from .assign import assigned
     from .series import check_kind, write_series
 
-    entry = find(model)
+    entry = which(model)
     if out is not None:
         check_kind(out)
 

@@ -22,6 +22,7 @@ from .population import Population
 from .progress import display
 from .record import EveryStep, Recording
 from .reducers import Reducer
+from .series import ensemble_figure
 from .simulate import NEVER, Recompute, advance, first_fault, initial
 
 
@@ -99,7 +100,8 @@ class Ensemble(Result):
     def sections(self) -> tuple[Section, ...]:
         sets, runs = self.faulty.shape
         rows = [("parameter sets", sets), ("runs each", runs), ("faulty runs", int(self.faulty.sum()))]
-        return (Section("Ensemble", tables=(Table("What was run", ("what", "number"), tuple(rows)),)),)
+        figures = ensemble_figure(self.times, self.observations, self.parameters)
+        return (Section("Ensemble", figures=figures, tables=(Table("What was run", ("what", "number"), tuple(rows)),)),)
 
     def record(self) -> dict[str, Any]:
         return {
@@ -111,12 +113,20 @@ class Ensemble(Result):
         }
 
     def to_xarray(self) -> Any:
-        """The observations as an `xarray.Dataset` over set, run and time."""
+        """The observations as an `xarray.Dataset` over set, run and time; the parameters are coordinates of `set`.
+
+        A parameter that is called like an observation gets "(parameter)" behind its name.
+        """
         import xarray as xr
 
         dims = ("set", "run", "time")
         arrays = {k: ((*dims, *(f"{k}_{axis}" for axis in range(3, v.ndim))), v) for k, v in self.observations.items()}
-        return xr.Dataset(arrays, coords={"time": self.times})
+        taken = {*arrays, *dims}
+        names = {k: f"{k} (parameter)" if k in taken else k for k in self.parameters}
+        sets = {
+            names[k]: (("set", *(f"{k}_{axis}" for axis in range(1, v.ndim))), v) for k, v in self.parameters.items()
+        }
+        return xr.Dataset(arrays, coords={"time": self.times, **sets})
 
 
 def ensemble(
@@ -154,8 +164,7 @@ def ensemble(
     values, sets = _sets(shared.parameters(), parameters)
     keys = jax.vmap(lambda r: jr.fold_in(key, r))(jnp.arange(runs))
     rows = (jnp.tile(keys, sets), {k: jnp.repeat(v, runs, axis=0) for k, v in values.items()})
-    first = jax.tree.map(lambda leaf: leaf[0], rows)
-    size = executor.chunk_size(one_run, shared, first, sets * runs, memory)
+    size = executor.chunk_size(one_run, shared, rows, memory)
     if reducers:
         size = max(len(jax.local_devices()), min(size, -(-runs // len(jax.local_devices())) * len(jax.local_devices())))
     with display(progress) as shown:

@@ -20,6 +20,7 @@ from .model import Model, settled
 from .plug import Plug
 from .population import overflow
 from .record import EveryStep, Recording
+from .series import run_figure
 from .shapes import same_tree, strong, zeros
 from .site import Frame, Memory
 
@@ -60,7 +61,7 @@ class Run(Result):
             rows.append((name, *(float(v) for v in (flat[0], flat.min(), flat.max(), flat[-1]))))
         columns = ("observation", "first", "smallest", "largest", "last")
         table = Table(f"{len(self.times)} observations, to step {self.times[-1]}", columns, tuple(rows))
-        return (Section("Run", tables=(table,)),)
+        return (Section("Run", figures=run_figure(self.times, self.observations), tables=(table,)),)
 
     def record(self) -> dict[str, Any]:
         series = {name: _plain(np.asarray(values).tolist()) for name, values in self.observations.items()}

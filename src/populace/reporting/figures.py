@@ -9,8 +9,18 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.gridspec import GridSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from populace._results import DensityPanel, Figure, IntervalPanel, Panel
-from populace.reporting import bands, clouds, densities, hits, intervals, maps  # noqa: F401  (each paints its kind)
+from populace._results import DensityPanel, Figure, IntervalPanel, Panel, ScenePanel
+from populace.reporting import (  # noqa: F401  (each paints its kind)
+    bands,
+    clouds,
+    densities,
+    drawing_bars,
+    drawing_scenes,
+    hits,
+    intervals,
+    maps,
+)
+from populace.reporting.drawing_scenes import height_of
 from populace.reporting.intervals import rows_of
 from populace.reporting.panels import break_text, paint, remarks
 from populace.reporting.style import INK, SMALL_SIZE, SOFT, TITLE_SIZE, styled
@@ -34,13 +44,15 @@ INSIDE = Frame(title=True, note=True)
 BARE = Frame(title=False, note=False)
 
 
-def draw(figure: Figure) -> Drawing:
+def draw(figure: Figure, across: int | None = None) -> Drawing:
     """Draws a figure's panels in a grid, up to three in a row, each with its title and note.
+
+    **Arguments:** `across`: panels in a row, 1 to 3, by which their size goes; None for what suits the figure.
 
     **Returns:** a matplotlib figure that no `pyplot` knows of; save it inside `style.styled()` to keep the style.
     """
     with styled():
-        drawing = _grid(figure.panels, columns(figure), INSIDE) if figure.panels else _empty()
+        drawing = _grid(figure.panels, across or columns(figure), INSIDE) if figure.panels else _empty()
         drawing.draw_without_rendering()  # the layout is settled while the style holds
         return drawing
 
@@ -107,6 +119,8 @@ def _height(panel: Panel, across: int, frame: Frame) -> float:
         base = max(1.4, 0.62 + _ROW * sum(row.height for row in rows_of(panel)))
     elif isinstance(panel, DensityPanel) and across == 1:
         base -= 0.6
+    elif isinstance(panel, ScenePanel):
+        base = height_of(panel, _SIZES[across][0])
     title = _TITLE_LINE * len(_title(panel, across)) if frame.title else 0.0
     return base + title + (_NOTE_LINE * len(_note(panel, across)) if frame.note else 0.0)
 

@@ -17,6 +17,7 @@ from ..core.domain import Domain, nonnegative, unit
 from ..core.draw import Draw
 from ..core.model import Model, Module, parameter
 from ..interact.grid import Grid
+from ..interact.look import Layer, Look
 from ..interact.seats import Seats
 from .beta_law import beta_quantile
 
@@ -87,6 +88,10 @@ class Schelling(Model):
         share = people.seen.alike / jnp.maximum(people.seen.all, 1.0)
         met = people.present * (people.seen.all > 0)
         return {"alike": (met * share).sum() / jnp.maximum(met.sum(), 1.0), "moved": people.moved.sum()}
+
+    def look(self, people: Residents) -> Look:
+        kinds = people.seats.lay(people.present * (2 - people.kind))
+        return Look(self.town, (Layer("people", kinds, ("empty", "first kind", "second kind")),))
 
     def _seen(self, seats: Seats, present: Array, kind: Array, wanted: Array) -> Neighbours:
         """Two sums over neighbours, read at each person's cell."""
