@@ -1,12 +1,12 @@
 """How near learned posteriors come to the exact ones: five public tasks, by a classifier two-sample test.
 
 C2ST is the share of draws that a classifier tells from those of the reference posterior: .5 is perfect. Ours is
-`pop.NeuralPosterior(rounds=1)`, one training for all ten observations of a task; sbi (PyPI, PyTorch; `--sbi PYTHON`) is
-its NPE with its defaults, on the very same runs, in the same run of this script. The same classifier judges both. Time
-is that of training, compilation included.
+`pop.NeuralPosterior(rounds=1)` (`--by ratio`: `pop.NeuralRatio`), one training for all ten observations of a task; sbi
+(PyPI, PyTorch; `--sbi PYTHON`) is its NPE with its defaults, on the very same runs, in the same run of this script. The
+same classifier judges both. Time is that of training, compilation included.
 
     pip download sbibm --no-deps -d DIR
-    python benchmarks/posterior_c2st.py --sbibm DIR/sbibm-*.whl [--sbi PYTHON] [--json] [--quick]
+    python benchmarks/posterior_c2st.py --sbibm DIR/sbibm-*.whl [--sbi PYTHON] [--by ratio] [--json] [--quick]
 
 `--quick` takes one task, 1,000 runs and two observations.
 """
@@ -28,6 +28,7 @@ from posterior_tasks import Files, Task, tasks
 import populace as pop
 from populace.core.executor import Ticker
 
+METHODS = {"density": pop.NeuralPosterior(rounds=1), "ratio": pop.NeuralRatio(rounds=1)}
 DRAWS = 10_000
 THREADS = 1
 """Of sbi: its small networks train faster on one than on two."""
@@ -40,10 +41,9 @@ PUBLISHED = {  # NPE of the benchmark's paper, the best amortised method since, 
 }
 
 
-def ours(task: Task, observed: list[np.ndarray], calls: int) -> tuple[list[np.ndarray], float, float, Any]:
+def ours(task: Task, method: Any, observed: list[np.ndarray], calls: int) -> tuple[list[np.ndarray], float, float, Any]:
     """Draws at each observation, wall and processor seconds of training, and the runs that sbi takes too."""
     problem = task.problem(observed[0])
-    method = pop.NeuralPosterior(rounds=1)
     state = method.start(problem, jr.key(0), calls)
     ask = method.ask(problem, state, jr.key(1))
     state = method.tell(problem, state, ask, ask.answer(problem, Ticker(None, "", calls)))
@@ -101,7 +101,7 @@ def main() -> None:
     for calls, task in itertools.product(budgets, chosen):
         pairs = [files.observation(task.name, number) for number in numbers]
         observed, references = [seen for seen, _ in pairs], [draws for _, draws in pairs]
-        draws, wall, processor, runs = ours(task, observed, calls)
+        draws, wall, processor, runs = ours(task, METHODS[given.by], observed, calls)
         mine = judged(references, draws)
         row = [task.name, calls, float(mine.mean()), wall, processor]
         entry, spent = {"ours": mine.tolist()}, {"ours": wall}
@@ -119,7 +119,7 @@ def main() -> None:
         seconds.setdefault(task.name, {})[calls] = spent
         show("so far", COLUMNS, rows[-1:])
     show("C2ST against reference posteriors (.5 is perfect)", COLUMNS, rows)
-    finish(given, {"c2st": found, "seconds": seconds, "columns": COLUMNS, "rows": rows})
+    finish(given, {"by": given.by, "c2st": found, "seconds": seconds, "columns": COLUMNS, "rows": rows})
 
 
 COLUMNS = [
@@ -144,6 +144,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sbibm", type=Path, required=True, help="a wheel of sbibm, for its reference posteriors")
     parser.add_argument("--sbi", metavar="PYTHON", help="an interpreter that has sbi")
     parser.add_argument("--only", help="one task")
+    parser.add_argument("--by", choices=METHODS, default="density", help="which method of ours")
     return parser.parse_args()
 
 

@@ -37,7 +37,7 @@ TOP = "__init__"
 FILE_WISH, FILE_LIMIT = 300, 500
 FUNCTION_WISH, FUNCTION_LIMIT = 40, 100
 
-IMPORT_NAMES = {"psycopg": "psycopg", "salib": "SALib"}
+IMPORT_NAMES = {"pillow": "PIL", "psycopg": "psycopg", "salib": "SALib"}
 """Distributions whose import name is not their own name in lower case, or is worth saying."""
 
 

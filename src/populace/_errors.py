@@ -18,6 +18,7 @@
     ├── MethodError                a method cannot work on this problem or budget
     ├── GradientError              a loss cannot be differentiated, or not in this way
     ├── CheckpointError            a checkpoint is of other work, or cannot be read
+    ├── StoreError                 a store of runs cannot be reached, read or written
     ├── OutputError                a result cannot be written where it was asked for
     ├── UnknownNameError           no model, study or file kind of that name
     └── MissingExtraError          an optional package is not installed
@@ -96,6 +97,10 @@ class GradientError(PopulaceError):
 
 class CheckpointError(PopulaceError):
     """A checkpoint belongs to other work, or cannot be read."""
+
+
+class StoreError(PopulaceError):
+    """A store of runs cannot be reached, read or written; what was stored before is safe."""
 
 
 class OutputError(PopulaceError):

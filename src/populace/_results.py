@@ -35,6 +35,9 @@ class Code(enum.Enum):
     CALIBRATED = "calibrated"
     OVER_CONFIDENT = "over-confident"
     TOO_WIDE = "too wide"
+    NOT_POSTERIOR = "not the posterior"
+    LEARNED = "learned"
+    NOT_LEARNED = "not learned"
     CONVERGED = "converged"
     BUDGET_SPENT = "budget spent"
     EXCLUDED = "runs excluded"
@@ -132,6 +135,8 @@ _MENDS: dict[Code, str] = {
     Code.HELD_OUT_UNMATCHED: "the fit does not predict this moment: try a rival rule that could",
     Code.OVER_CONFIDENT: "raise the budget or lower the final tolerance before trusting intervals",
     Code.TOO_WIDE: "lower the final tolerance: intervals are wider than they need be",
+    Code.NOT_POSTERIOR: "do not read it: raise the budget, or take another method, or moments that say more",
+    Code.NOT_LEARNED: "give more runs or another encoder; or these series do not react to it, and its prior comes back",
     Code.BUDGET_SPENT: "raise the budget: the method stopped before its own stopping rule",
     Code.EXCLUDED: "look at the excluded parameters: the simulator fails there",
     Code.CONTRADICTED: "do not use this model for questions that hang on the contradicted moments",
@@ -327,7 +332,58 @@ class CellPanel:
     note: str = ""
 
 
-Panel: TypeAlias = BandPanel | DensityPanel | IntervalPanel | ScatterPanel | MapPanel | CellPanel
+@dataclass(frozen=True)
+class Marks:
+    """Agents of one kind: `x`, `y` (agents,); `way` (agents, 2): where they head; `shade` (agents,): numbers that are
+    drawn as colours.
+    """
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    way: np.ndarray | None = None
+    shade: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ScenePanel:
+    """Agents where they are, in a world of `width` by `height`, its corner (0, 0) at the lower left.
+
+    `cells` (rows, columns), the first row on top: places in `kinds`, of which the first is the ground, or, without
+    kinds, numbers `of` something, drawn lightest at `span[0]` and darkest at `span[1]`; `brick`: odd rows stand half a
+    cell to the right; `marks`: agents as points; `links` (links, 4): lines x0, y0, x1, y1, as dark as `strength`.
+    """
+
+    title: str
+    width: float
+    height: float
+    cells: np.ndarray | None = None
+    kinds: tuple[str, ...] = ()
+    of: str = ""
+    span: tuple[float, float] = (0.0, 1.0)
+    brick: bool = False
+    marks: tuple[Marks, ...] = ()
+    links: np.ndarray | None = None
+    strength: np.ndarray | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BarPanel:
+    """How many fall between `edges` (bars + 1,): `counts` (bars,), up to `top` on the axis."""
+
+    title: str
+    x_label: str
+    y_label: str
+    edges: np.ndarray
+    counts: np.ndarray
+    top: float
+    note: str = ""
+
+
+Panel: TypeAlias = (
+    BandPanel | DensityPanel | IntervalPanel | ScatterPanel | MapPanel | CellPanel | ScenePanel | BarPanel
+)
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,27 @@ def test_data_out_of_reach_are_told():
     assert fit.estimate.share < 0.01
 
 
+def test_a_bandit_shares_the_rounds_and_says_so():
+    """Of these two only the one that looks for the edge finds acceptable runs that were not expected."""
+    bandit = pop.Bandit((pop.Entropy(), pop.Passive()))
+    method = pop.AcceptableRegion(
+        TOLERANCE,
+        classifier=pop.MarginEnsemble(members=2, width=32, depth=2, steps=200, decays=(0.5,)),
+        acquisition=bandit,
+        first=40,
+        batch=40,
+        growth=0.0,
+        check=0,
+    )
+    fit = pop.calibrate(problem(), method, jr.key(7), budget=200, predictive=20)
+    said = next(note for note in fit.estimate.notes() if note.startswith("Runs by acquisition"))
+    counts = {words.split()[0]: int(words.split()[1]) for words in said.split(": ")[1].split(", ")}
+    assert sum(counts.values()) == 160 and counts["Entropy"] > counts["Passive"] > 0
+    wrong = pop.AcceptableRegion(TOLERANCE, acquisition=pop.Bandit((pop.Entropy(), pop.Thompson())))
+    with pytest.raises(pop.MethodError, match="Thompson does not choose where to run for a region"):
+        pop.calibrate(problem(), wrong, jr.key(0), budget=600)
+
+
 def test_a_walk_fills_a_region_that_the_prior_hardly_meets():
     """One part in 40,000 of the cube: its draws come from one run in it, and are even."""
 

@@ -15,8 +15,10 @@ from scipy.special import ndtri
 from populace._errors import MethodError
 from populace._results import BandPanel, Code
 from populace.calibration import uniformity
-from populace.calibration.checks import Calibration, simulation_based_calibration
+from populace.calibration.checks import Calibration, Trials, _places, simulation_based_calibration
 from populace.calibration.estimates import Estimate, Posterior
+from populace.calibration.reference_points import distances
+from populace.calibration.regions import Scale
 from populace.calibration.sequential_abc import SequentialABC
 from populace.core.rounds import Done, Method
 from populace.problem.covariance import Given
@@ -45,13 +47,15 @@ def two(numpy_simulator: Any) -> Problem:
 class Exact(Method[Problem, Any, Estimate]):
     """The posterior of `two` in closed form, made wrong on demand: `narrow` and `shift` posterior deviations of `a`.
 
-    `blind` hands back the prior; `frail` refuses data above it.
+    `blind` hands back the prior; `frail` refuses data above it; `series` reads
+    the data and not their moments.
     """
 
     narrow: float = eqx.field(static=True, default=1.0)
     shift: float = eqx.field(static=True, default=0.0)
     blind: bool = eqx.field(static=True, default=False)
     frail: float = eqx.field(static=True, default=np.inf)
+    series: bool = eqx.field(static=True, default=False)
 
     def start(self, task: Problem, key: Any, budget: int) -> Any:
         if task.target.values[0] > self.frail:
@@ -69,7 +73,8 @@ class Exact(Method[Problem, Any, Estimate]):
 
     def finish(self, task: Problem, state: Any, key: Any) -> Estimate:
         gain = 4.0 / 4.25
-        mean, sd = (0.0, 2.0) if self.blind else (gain * task.target.values[0], 0.5 * gain**0.5)
+        seen = task.target.series["m"].values[0] if self.series else task.target.values[0]
+        mean, sd = (0.0, 2.0) if self.blind else (gain * seen, 0.5 * gain**0.5)
         noise = np.asarray(jr.normal(key, (400, 2)), np.float64)
         real = np.stack([mean + sd * (self.narrow * noise[:, 0] + self.shift), noise[:, 1]], axis=1)
         return Posterior(real, np.full(400, 1 / 400), np.zeros((400, 2)), ())
@@ -86,11 +91,13 @@ def codes(found: Calibration) -> dict[str, Code]:
 
 
 JOINTLY = "all parameters jointly"
+AROUND = "around reference points"
 
 
 def test_the_exact_posterior_is_calibrated_and_what_is_not_seen_is_the_prior(two: Problem):
     found = calibrated(two, Exact())
-    assert codes(found) == {"a": Code.CALIBRATED, "b": Code.PRIOR_RETURNED, JOINTLY: Code.CALIBRATED}
+    fine = Code.CALIBRATED
+    assert codes(found) == {"a": fine, "b": Code.PRIOR_RETURNED, JOINTLY: fine, AROUND: fine}
     for probability in (0.5, 0.8, 0.95):
         error = np.sqrt(probability * (1 - probability) / found.fitted)
         assert (np.abs(found.coverage(probability) - probability) < ERRORS * error).all()
@@ -112,7 +119,46 @@ def test_the_exact_posterior_is_calibrated_and_what_is_not_seen_is_the_prior(two
 )
 def test_what_is_wrong_is_found(two: Problem, method: Exact, code: Code):
     found = codes(calibrated(two, method, seed=1))
-    assert found == {"a": code, "b": Code.PRIOR_RETURNED, JOINTLY: code}
+    assert found == {"a": code, "b": Code.PRIOR_RETURNED, JOINTLY: code, AROUND: Code.NOT_POSTERIOR}
+
+
+def test_a_method_that_reads_the_series_meets_those_of_each_data_set(two: Problem):
+    found, same = calibrated(two, Exact(series=True), datasets=20), calibrated(two, Exact(), datasets=20)
+    np.testing.assert_allclose(found.trials.draws, same.trials.draws, atol=1e-5)
+
+
+def test_the_prior_passes_all_but_the_points_that_know_the_data(two: Problem):
+    found = calibrated(two, Exact(blind=True), seed=1)
+    last = found.verdicts()[-1]
+    assert "the posterior is the prior, and the data say more than it makes of them" in last.sentence
+    assert last.numbers["farther than half of the draws"] < 0.25  # the truth is nearer than draws of the prior
+    assert (found.around[:20] > 0.5).mean() > 0.2  # while there is nothing to learn from, points know nothing
+
+
+def test_where_data_say_nothing_the_prior_is_the_posterior(two: Problem, numpy_simulator: Any):
+    problem = Problem(numpy_simulator(_noise, 2), two.space, two.target)
+    assert codes(calibrated(problem, Exact(blind=True), seed=2)) == {
+        "a": Code.PRIOR_RETURNED,
+        "b": Code.PRIOR_RETURNED,
+        JOINTLY: Code.PRIOR_RETURNED,
+        AROUND: Code.CALIBRATED,
+    }
+
+
+def _noise(parameters: Mapping[str, np.ndarray], u: np.ndarray) -> dict[str, np.ndarray]:
+    return {"m": ndtri(u)}
+
+
+def test_shares_around_points_are_uniform_for_a_right_method(two: Problem):
+    """Points hang on the data sets before theirs: exact draws (20 a data set) must not show it."""
+    rng, scale, chances = np.random.default_rng(4), Scale.of(two.space), []
+    for seed in range(150):
+        moments = rng.standard_normal((60, 2))
+        both = 0.9 * moments[:, None] + 0.4 * rng.standard_normal((60, 21, 2))
+        found = distances(scale, moments, both[:, 0], both[:, 1:], jr.key(seed))
+        chances.append(uniformity.p_value(_places(jr.key(seed), found[:, 1:], found[:, 0])))
+    for size in (0.05, 0.2):
+        assert (np.array(chances) < size).mean() < size + ERRORS * np.sqrt(size * (1 - size) / len(chances))
 
 
 @pytest.mark.parametrize("datasets", [20, 100])
@@ -121,15 +167,17 @@ def test_a_right_method_seldom_fails(datasets: int):
     rng, times, failed = np.random.default_rng(0), 300, 0
     for _ in range(times):
         shape = (datasets, 2)
-        places, joint, contraction = rng.uniform(size=shape), rng.uniform(size=datasets), np.full(shape, 0.5)
-        found = Calibration("exact", datasets, 1, ("a", "b"), places, joint, contraction, {}, {}, 0.0)
+        places, (joint, around) = rng.uniform(size=shape), rng.uniform(size=(2, datasets))
+        none = Trials(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 0, 2)))
+        rest = (np.full(shape, 0.5), {}, {}, 0.0, none)
+        found = Calibration("exact", datasets, 1, ("a", "b"), places, joint, around, *rest)
         failed += set(codes(found).values()) != {Code.CALIBRATED}
     assert 0 < failed / times < 0.05 + ERRORS * np.sqrt(0.05 * 0.95 / times)
 
 
 def test_sequential_abc_is_calibrated(normal: Any):
     found = calibrated(normal[0], SequentialABC(particles=40, check=40), datasets=15, budget=360)
-    assert codes(found) == {"theta": Code.CALIBRATED, JOINTLY: Code.CALIBRATED}
+    assert codes(found) == {"theta": Code.CALIBRATED, JOINTLY: Code.CALIBRATED, AROUND: Code.CALIBRATED}
     assert found.fitted == 15 and sum(found.stops.values()) == 15
 
 
@@ -158,15 +206,16 @@ class Shrunk(Method[Problem, Any, Estimate]):
 
 def test_an_over_confident_method_is_found(normal: Any):
     found = calibrated(normal[0], Shrunk(SequentialABC(particles=40, adjust=False)), datasets=20, budget=320)
-    assert codes(found) == {"theta": Code.OVER_CONFIDENT, JOINTLY: Code.OVER_CONFIDENT}
+    assert codes(found)["theta"] is codes(found)[JOINTLY] is Code.OVER_CONFIDENT
 
 
 def test_the_result_reads(two: Problem):
     found = calibrated(two, Exact(), datasets=40)
     (section,) = found.sections()
     assert any("Calibration without contraction says nothing" in text for text in section.text)
-    assert [verdict.subject for verdict in section.verdicts] == ["a", "b", JOINTLY]
+    assert [verdict.subject for verdict in section.verdicts] == ["a", "b", JOINTLY, AROUND]
     (figure,), (table,) = section.figures, section.tables
+    assert [panel.title for panel in figure.panels] == ["a", "b", JOINTLY, AROUND]
     for panel in figure.panels:
         assert isinstance(panel, BandPanel)
         (band,), (points,) = panel.bands, panel.points
@@ -183,6 +232,7 @@ def test_the_same_key_gives_the_same_numbers(two: Problem):
     one, same, other = (calibrated(two, Exact(), datasets=12, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.places, same.places)
     np.testing.assert_array_equal(one.joint, same.joint)
+    np.testing.assert_array_equal(one.around, same.around)
     assert not np.array_equal(one.places, other.places)
 
 
@@ -246,8 +296,6 @@ def test_what_is_not_uniform_fails(a: float, b: float):
 
 
 def test_the_ranks_are_uniform_with_few_draws_and_with_ties():
-    from populace.calibration.checks import _places
-
     rng, times = np.random.default_rng(3), 3_000
     draws, truth = rng.integers(0, 3, size=(times, 4)), rng.integers(0, 3, size=times)
     assert uniformity.p_value(_places(jr.key(0), draws, truth)) > 0.01

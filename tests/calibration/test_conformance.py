@@ -7,18 +7,24 @@ import optax
 import pytest
 
 from populace.calibration.acceptable_region import AcceptableRegion
+from populace.calibration.bayesian_optimisation import BayesianOptimisation
 from populace.calibration.differences import DifferencesDescent
 from populace.calibration.ensemble_smoother import EnsembleSmoother
 from populace.calibration.history_matching import HistoryMatching
+from populace.calibration.minimum_distance import SimulatedMinimumDistance
 from populace.calibration.neural_likelihood import NeuralLikelihood
 from populace.calibration.neural_posterior import NeuralPosterior
+from populace.calibration.neural_ratio import NeuralRatio
 from populace.calibration.sequential_abc import SequentialABC
 from populace.calibration.surrogate_posterior import SurrogatePosterior
 from populace.surrogates.acquisitions import Evolving
+from populace.surrogates.bandit import Bandit
 from populace.surrogates.flow_matching import FlowMatching
 from populace.surrogates.margin_ensemble import MarginEnsemble
 from populace.surrogates.neural_ensemble import NeuralEnsemble
+from populace.surrogates.optimum_acquisitions import ExpectedImprovement, Thompson
 from populace.surrogates.polynomial import Polynomial
+from populace.surrogates.ratio import ContrastiveRatio
 from populace.surrogates.transitions import Transitions
 from populace.testing.methods import check_method
 
@@ -26,12 +32,19 @@ METHODS = {
     "acceptable region": AcceptableRegion(
         2.0, classifier=MarginEnsemble(members=2, width=8, depth=1, steps=40), candidates=Evolving(200, 50)
     ),
+    "Bayesian optimisation": BayesianOptimisation(
+        Bandit((ExpectedImprovement(), Thompson())), rounds=2, regressors=(Polynomial(degree=1),)
+    ),
     "ensemble smoother": EnsembleSmoother(draws=30, waves=6),
     "history matching": HistoryMatching(waves=2, regressors=(Polynomial(degree=2),)),
+    "minimum distance": SimulatedMinimumDistance(restarts=2),
     "neural likelihood": NeuralLikelihood(
         Transitions(lags=0, memory=0, members=1, components=1, width=8, depth=1, steps=20, batch=32), draws=50
     ),
     "neural posterior": NeuralPosterior(FlowMatching(members=1, width=8, depth=1, steps=20, batch=32)),
+    "neural ratio": NeuralRatio(
+        ContrastiveRatio(contrasts=2, members=1, width=8, depth=1, steps=20, batch=32), chains=2, draws=50
+    ),
     "sequential ABC": SequentialABC(particles=40, check=40),
     "sequential ABC, unadjusted": SequentialABC(particles=40, adjust=False),
     "surrogate posterior": SurrogatePosterior(

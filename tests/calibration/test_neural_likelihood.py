@@ -94,6 +94,9 @@ def test_what_cannot_be_read_is_refused():
     two = pop.Target({"x": DATA, "y": DATA[:5]}, [pop.mean("x"), pop.mean("y")])
     with pytest.raises(pop.TargetError, match="of one length"):
         pop.calibrate(problem().with_target(two), pop.NeuralLikelihood(SMALL), jr.key(0), budget=400)
+    told = problem().target.with_values(np.array([0.0, 1.0]))
+    with pytest.raises(pop.TargetError, match="give `with_values` the run"):
+        pop.calibrate(problem().with_target(told), pop.NeuralLikelihood(SMALL), jr.key(0), budget=400)
 
 
 class Two(eqx.Module):

@@ -82,3 +82,23 @@ def test_the_likelihood_holds_what_the_surrogate_does_not_know(fit):
 def test_too_small_a_budget_is_refused():
     with pytest.raises(pop.MethodError, match="too small for 2 parameters"):
         pop.calibrate(problem([0.9, -0.5]), METHOD, jr.key(0), budget=100)
+
+
+def test_other_rules_choose_other_runs_and_a_bandit_says_who_did(fit):
+    """A few draws each; with one rule nothing is said of it."""
+    bandit = pop.Bandit((pop.ShareOfDoubt(), pop.Truncated(), pop.ExpectedIntegratedVariance(points=40, functions=60)))
+    method = pop.SurrogatePosterior(2, (pop.Polynomial(degree=2),), bandit)
+    found = pop.calibrate(fit.problem, method, jr.key(1), budget=180, predictive=20)
+    said = next(note for note in found.estimate.notes() if note.startswith("Runs by acquisition"))
+    counts = [int(words.split()[1]) for words in said.split(": ")[1].split(", ")]
+    assert sum(counts) == 80 and "ShareOfDoubt" in said and "none known" not in said
+    means, spreads, _ = exact([0.9, -0.5])
+    draws = np.stack([found.draws["a"], found.draws["b"]], axis=1)
+    assert (np.abs(draws.mean(0) - means) < 1.0 * spreads).all()
+    assert not any("acquisition" in note for note in fit.estimate.notes())
+
+
+def test_a_rule_of_another_question_is_refused():
+    method = pop.SurrogatePosterior(acquisition=pop.Thompson())
+    with pytest.raises(pop.MethodError, match="Thompson does not look for a posterior"):
+        pop.calibrate(problem([0.9, -0.5]), method, jr.key(0), budget=300)

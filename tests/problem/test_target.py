@@ -318,6 +318,19 @@ def test_its_description_is_json_and_changes_with_what_matters():
     assert len({same, *texts}) == 9
 
 
+def test_a_run_may_stand_for_the_data():
+    target = Target({**FLU, "in_bed": masked(2)}, [m.level("in_bed"), m.final_size("ever_in_bed")])
+    run = {name: 2.0 * np.asarray(series, np.float64) for name, series in FLU.items()}
+    values = target.summarise({name: series[None] for name, series in run.items()})[0]
+    other = target.with_values(values, run)
+    assert not other.told and other.summary is target.summary
+    np.testing.assert_array_equal(other.values, values)
+    expected = np.where(target.data["in_bed"].present, run["in_bed"], 0.0)
+    np.testing.assert_array_equal(other.series["in_bed"].values, expected)
+    assert other.series["in_bed"].missing == target.series["in_bed"].missing
+    assert other.data["convalescent"] is target.data["convalescent"]  # no moment reads it
+
+
 def test_other_moments_may_stand_for_the_data():
     target = school(covariance=Given(np.arange(1.0, 17.0)))
     mine = target.values + 1.0
@@ -327,6 +340,7 @@ def test_other_moments_may_stand_for_the_data():
     assert other.summary is target.summary and other.labels == target.labels
     np.testing.assert_array_equal(other.covariance, target.covariance)
     assert other.covariance_source == target.covariance_source and not other.values.flags.writeable
+    assert other.told and not target.told and other.with_covariance(np.eye(16), "given").told
     for wrong in (np.ones(15), np.full(16, np.nan)):
         with pytest.raises(TargetError, match="no 16 finite numbers"):
             target.with_values(wrong)

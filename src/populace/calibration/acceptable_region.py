@@ -10,7 +10,6 @@ models; their scheme is `AcceptingTrees`, `PositivesThenEntropy` and `Pool`, wit
 """
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from scipy.stats import norm
@@ -18,19 +17,22 @@ from scipy.stats import norm
 from .._errors import MethodError
 from .._results import Code, Verdict
 from .._types import Key
-from ..core.executor import Ticker
 from ..core.noise import host_generator
-from ..core.rounds import Ask, Done, Method
+from ..core.rounds import Done, Method
 from ..problem.distances import Distance, Standardised
-from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.problem import Problem, Simulated
 from ..surrogates.acceptance import Classifier, FittedClassifier, accepted
 from ..surrogates.acquisitions import Acquisition, Candidates, Entropy, Evolving
+from ..surrogates.bandit import Bandit, Credit, chosen, names, refuse
 from ..surrogates.margin_ensemble import MarginEnsemble
+from ..surrogates.optimum_acquisitions import OptimumAcquisition
+from ..surrogates.posterior_acquisitions import PosteriorAcquisition
 from ..surrogates.reach import at_bounds
 from ..surrogates.samplers import Sobol
 from ..surrogates.support import Guard
 from .accepted import AcceptedRegion, sized, walked
 from .tally import Tally
+from .tries import Tries
 
 _FEWEST = 20
 _CHECK_SHARE = 0.1
@@ -40,23 +42,10 @@ _DRAWN = 2_000
 _EXTRAPOLATES = 0.1
 
 
-class Placed(Ask):
-    """Runs at points `unit` (n, d) of the unit cube; `said` (n,): their probabilities, where they are a check."""
-
-    work: Simulate
-    unit: np.ndarray
-    said: np.ndarray
-
-    def calls(self) -> int:
-        return self.work.calls()
-
-    def answer(self, task: Problem, ticker: Ticker) -> Simulated:
-        return self.work.answer(task, ticker)
-
-
 class Seen(eqx.Module):
     """The state: runs at `unit` (n, d) with `ratios` (n,) of distance to tolerance, NaN for a failed one; `left`: calls
-    unspent; `reserve`: of these for the check; `checked` (2, m): what was said and what was seen there.
+    unspent; `reserve`: of these for the check; `checked` (2, m): what was said and what was seen there; `credit`: who
+    chose each run. A run yields, if it is acceptable, the probability with which it was expected not to be.
     """
 
     unit: np.ndarray
@@ -64,6 +53,7 @@ class Seen(eqx.Module):
     left: np.ndarray
     reserve: np.ndarray
     checked: np.ndarray
+    credit: Credit
     tally: Tally
 
 
@@ -75,7 +65,7 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
     - `tolerance`: the largest distance that is acceptable.
     - `distance`: how far a run is from the data; by default the root mean square gap of the fitted moments in standard
       errors.
-    - `classifier`: what learns; `acquisition`: what is run next, of which `candidates`.
+    - `classifier`: what learns; `acquisition`: what is run next, of which `candidates`; or a `Bandit` of several.
     - `first`: runs of the Sobol design that it starts from; `batch`: of a round at the least, `growth`: as a share of
       the runs so far.
     - `check`: fresh runs at draws of the region at the end; None for a tenth of the budget, 200 at most.
@@ -84,7 +74,7 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
     tolerance: float = eqx.field(static=True)
     distance: Distance = eqx.field(default_factory=Standardised)
     classifier: Classifier = MarginEnsemble()
-    acquisition: Acquisition = Entropy()
+    acquisition: Acquisition[np.ndarray] = Entropy()
     candidates: Candidates = Evolving()
     first: int = eqx.field(static=True, default=100)
     batch: int = eqx.field(static=True, default=25)
@@ -100,6 +90,7 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
             raise MethodError(f"tolerance={self.tolerance}: what is acceptable lies within a distance above 0")
         if self.first < _FEWEST or self.batch < 1 or self.growth < 0.0:
             raise MethodError(f"take first={_FEWEST} runs or more, a batch of 1 or more and no negative growth")
+        refuse(self.acquisition, (OptimumAcquisition, PosteriorAcquisition), "a region")
         reserve = int(np.clip(_CHECK_SHARE * budget, 20, 200)) if self.check is None else self.check
         if 0 < reserve < _FEWEST:
             raise MethodError(f"check={reserve} runs check nothing: make {_FEWEST} or more, or none with check=0")
@@ -111,33 +102,35 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
             )
         d = task.space.size
         unit, nothing = np.zeros((0, d)), np.zeros((2, 0))
-        return Seen(unit, np.zeros(0), np.array(budget), np.array(reserve), nothing, Tally.empty())
+        return Seen(unit, np.zeros(0), np.array(budget), np.array(reserve), nothing, Credit.empty(), Tally.empty())
 
-    def ask(self, task: Problem, state: Seen, key: Key) -> Placed:
+    def ask(self, task: Problem, state: Seen, key: Key) -> Tries:
         learn, pick, simulate = jr.split(key, 3)
         n, open_calls = state.ratios.size, int(state.left) - int(state.reserve)
         generator, said = host_generator(pick), np.zeros(0)
         if n == 0:
             unit = Sobol().sequence(pick, task.space.size, 0, self.first)
+            credit = state.credit.with_runs(np.full(self.first, -1))
         elif open_calls > 0:
             fitted = self.classifier.fit(state.unit, state.ratios, learn)
             points = self.candidates.points(state.unit, state.ratios, generator)
-            unit = points[self.acquisition.choose(fitted.probabilities(points), self._count(n, open_calls), generator)]
+            each = fitted.probabilities(points)
+            rows, by = chosen(self.acquisition, each, self._count(n, open_calls), generator, state.credit)
+            unit, credit = points[rows], state.credit.with_runs(by, each[:, rows].mean(0))
         else:
             fitted = self.classifier.fit(state.unit, state.ratios, learn)
             drawn = walked(fitted, state.unit, state.ratios, generator, max(_DRAWN, int(state.reserve)))
             unit = drawn[generator.permutation(len(drawn))[: int(state.reserve)]]
             said = fitted.probabilities(unit).mean(0)
-        parameters = task.space.from_unit(jnp.asarray(unit, jnp.float32))
-        work = Simulate(parameters, jr.split(simulate, len(unit)), none=n > 0)  # of the design not every run may fail
-        return Placed(work, unit, said)
+            credit = state.credit.with_runs(np.full(len(unit), -1))
+        return Tries.at(task, unit, simulate, credit, first=n == 0, said=said)
 
     def _count(self, n: int, open_calls: int) -> int:
         """Runs of the next round: a rest that is no round of its own is taken along."""
         count = max(self.batch, int(self.growth * n))
         return open_calls if open_calls < 1.5 * count else count
 
-    def tell(self, task: Problem, state: Seen, ask: Placed, answer: Simulated) -> Seen:
+    def tell(self, task: Problem, state: Seen, ask: Tries, answer: Simulated) -> Seen:
         distance = self.distance(answer.moments, task.target)
         ratios = np.where(answer.excluded | ~np.isfinite(distance), np.nan, distance / self.tolerance)
         checking = ask.said.size > 0
@@ -147,6 +140,7 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
             np.array(int(state.left) - ask.calls()),
             np.array(0) if checking else state.reserve,
             np.stack([ask.said, accepted(ratios)]) if checking else state.checked,
+            ask.credit.judged(accepted(ratios) * (1.0 - ask.credit.before[ask.credit.open])),
             state.tally.with_(answer),
         )
 
@@ -174,6 +168,8 @@ class AcceptableRegion(Method[Problem, Seen, AcceptedRegion]):
             + (f" (standard deviation over members {_percent(spread)})" if np.isfinite(spread) else "")
             + f"; a point is best called acceptable from a probability of {threshold:.2f} on."
         ]
+        if isinstance(self.acquisition, Bandit):
+            notes.append(state.credit.sentence(names(self.acquisition), "an acceptable run, by how little expected"))
         if state.tally.excluded:
             notes.append(state.tally.sentence())
         if state.checked.shape[1]:

@@ -7,7 +7,6 @@ is filled as well.
 """
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 
 from .._types import Key, Parameters
@@ -67,7 +66,7 @@ class AcceptedRegion(Estimate):
 def real_of(problem: Problem, unit: np.ndarray) -> np.ndarray:
     """Points on the priors' probability scale, on the real scale of the space, (m, d)."""
     held = np.clip(unit, _EDGE, 1.0 - _EDGE)
-    return np.asarray(problem.space.to_real(problem.space.from_unit(jnp.asarray(held, jnp.float32))), np.float64)
+    return np.asarray(problem.space.to_real(problem.space.from_unit(held)), np.float64)
 
 
 def sized(classifier: FittedClassifier, size: int, generator: np.random.Generator) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from rich.progress import Progress
 from .._errors import MethodError, TargetError
 from .._types import Key
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.progress import display
 from ..core.rounds import Finished, Method, rounds
 from ..problem.covariance import shrunk
@@ -85,7 +86,7 @@ def fitted(
     """A fit from a finished loop: draws of the estimate, and a fresh run at each."""
     draw, simulate = jr.split(key)
     real = done.estimate.draws(problem, draw, predictive)
-    batch = problem.space.from_real(jnp.asarray(real, jnp.float32))
+    batch = problem.space.from_real(real)
     prior = problem.space.sample(prior_key, 4000)
     ticker = Ticker(shown, "predictive check", predictive)
     seen = problem.simulate(batch, jr.split(simulate, predictive), ticker, keep=True)
@@ -151,7 +152,7 @@ def with_pilot_covariance(
         )
         centre = jnp.asarray(_among_nearest(rough, done.estimate), jnp.float32)
         batch = problem.space.from_real(jnp.broadcast_to(centre, (replicates, centre.size)))
-        seen = problem.simulate(batch, jr.split(replicate_key, replicates), ticker).moments
+        seen = problem.simulate(batch, split(replicate_key, replicates), ticker).moments
         around = np.nanmedian(seen, axis=0)
         calls += done.calls + replicates
     ticker.advance(budget - ticker.done)

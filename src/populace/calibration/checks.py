@@ -4,7 +4,8 @@ Simulation-based calibration (Sean Talts et al. 2018, arXiv:1804.06788). Draw pa
 model at these, and fit the data as if they were real. If the method is right, the place of the true value among the
 draws of its posterior is uniform, for every parameter, over the whole prior; and an interval of 95 % holds the truth in
 95 % of the data sets. It is necessary and not sufficient: a method that hands back the prior passes. So contraction is
-shown beside it, and calibration without contraction is called what it is.
+shown beside it, and calibration without contraction is called what it is; and the same draws are compared with the
+truth around points that know the data (`reference_points.py`), which the prior does not pass where the data say more.
 """
 
 from collections import Counter
@@ -12,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import scipy.linalg
@@ -25,9 +25,11 @@ from .._types import Key
 from ..core.executor import Ticker
 from ..core.progress import display
 from ..core.rounds import Method, rounds
-from ..problem.problem import Problem
+from ..problem.problem import Problem, Simulated
 from . import uniformity
 from .estimates import Estimate
+from .reference_points import distances
+from .regions import Scale
 
 _LEVELS = (0.5, 0.8, 0.95)
 _SIZE = 0.05
@@ -35,6 +37,18 @@ _SIZE = 0.05
 _CONTRACTED = 0.05
 """Below this part of the prior's spread taken away, the prior is returned."""
 _JOINTLY = "all parameters jointly"
+_AROUND = "around reference points"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """N data sets whose truth is known, and what a method said of each: `moments` (N, k), all of the target's; `truths`
+    (N, d) and `draws` (N, L, d) on the real scale. Other checks read them too, so that nothing is fitted twice.
+    """
+
+    moments: np.ndarray
+    truths: np.ndarray
+    draws: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,9 +56,10 @@ class Calibration(Result):
     """What simulation-based calibration found; N data sets were fitted.
 
     `labels` (d,); `places` (N, d): the share of the posterior below the true value; `joint` (N,): the share within the
-    ellipsoid around the posterior's mean that has the truth on its rim; `contraction` (N, d): 1 - the posterior's over
-    the prior's standard deviation, on the prior's probability scale; `stops`: why fits ended, counted; `left_out`: why
-    data sets were, counted; `repeats`: the median share of draws that repeat another.
+    ellipsoid around the posterior's mean that has the truth on its rim; `around` (N,): the share nearer to a reference
+    point than the truth; `contraction` (N, d): 1 - the posterior's over the prior's standard deviation, on the prior's
+    probability scale; `stops`: why fits ended, counted; `left_out`: why data sets were, counted; `repeats`: the median
+    share of draws that repeat another; `trials`: what all this was worked out from.
     """
 
     method: str
@@ -53,10 +68,12 @@ class Calibration(Result):
     labels: tuple[str, ...]
     places: np.ndarray
     joint: np.ndarray
+    around: np.ndarray
     contraction: np.ndarray
     stops: dict[Code, int]
     left_out: dict[str, int]
     repeats: float
+    trials: Trials
 
     @property
     def fitted(self) -> int:
@@ -69,26 +86,48 @@ class Calibration(Result):
         return np.append(central.mean(0), (self.joint <= probability).mean())
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One for each parameter, and one for all jointly."""
+        """One for each parameter, one for all jointly, and one for distances from reference points."""
         depths = [np.abs(2.0 * place - 1.0) for place in self.places.T]
         ones = [self._judged(*each) for each in zip(self.labels, self.places.T, depths, self._shrunk(), strict=True)]
-        return (*ones, self._judged(_JOINTLY, self.joint, self.joint, float(self._shrunk().max())))
+        return (*ones, self._judged(_JOINTLY, self.joint, self.joint, float(self._shrunk().max())), self._reference())
 
     def _shrunk(self) -> np.ndarray:
         return self.contraction.mean(0)
 
-    def _judged(self, subject: str, uniform: np.ndarray, depth: np.ndarray, contraction: float) -> Verdict:
-        """The verdict from numbers (N,) that should be uniform; `depth`, too, large where the truth is far out.
-
-        Two tests, each at 5 % over the tests of all subjects: of the whole distribution function, and of mean depth.
+    def _tested(self, uniform: np.ndarray, depth: np.ndarray) -> tuple[float, float, bool]:
+        """Of numbers (N,) that should be uniform, `depth` too: the p-value of the whole distribution function, the
+        excess of mean depth in standard errors, and whether one of both tests fails, each at 5 % over all subjects.
         """
-        n, level = self.fitted, _SIZE / (2 * (len(self.labels) + 1))
+        level = _SIZE / (2 * (len(self.labels) + 2))
         p = uniformity.p_value(uniform)
-        excess = float((depth.mean() - 0.5) * np.sqrt(12.0 * n))
+        excess = float((depth.mean() - 0.5) * np.sqrt(12.0 * self.fitted))
+        return p, excess, p < level or bool(2.0 * norm.sf(abs(excess)) < level)
+
+    def _reference(self) -> Verdict:
+        """Where the truth lies nearer to what the data point at than draws do, or farther, these are not the
+        posterior's, whatever it is.
+        """
+        p, excess, fails = self._tested(self.around, self.around)
+        numbers = {"p": p, "excess": excess, "farther than half of the draws": float((self.around > 0.5).mean())}
+        subject, farther = _AROUND, int((self.around > 0.5).sum())
+        where = f"the truth is farther from where the data point than half of the draws in {farther} of {self.fitted}"
+        if not fails:
+            return Verdict(subject, Code.CALIBRATED, f"{subject}: {where} data sets, as it should be.", numbers)
+        why = ", which should be half"
+        if self._shrunk().max() < _CONTRACTED:
+            why += ": the posterior is the prior, and the data say more than it makes of them"
+        elif abs(excess) < 2.0:
+            why = ", and neither near nor far often enough"
+        return Verdict(subject, Code.NOT_POSTERIOR, f"{subject}: {where} data sets{why}.", numbers)
+
+    def _judged(self, subject: str, uniform: np.ndarray, depth: np.ndarray, contraction: float) -> Verdict:
+        """The verdict from numbers (N,) that should be uniform; `depth`, too, large where the truth is far out."""
+        n = self.fitted
+        p, excess, fails = self._tested(uniform, depth)
         inside = int((depth <= 0.95).sum())
         numbers = {"p": p, "excess": excess, "coverage 95 %": inside / n, "contraction": float(contraction)}
         held = f"95 % regions hold the truth in {inside} of {n} data sets"
-        if p < level or 2.0 * norm.sf(abs(excess)) < level:
+        if fails:
             wide = excess < -2.0
             how = "lies in the middle of the posterior too often" if wide else "lies outside the posterior too often"
             code = Code.TOO_WIDE if wide else Code.OVER_CONFIDENT
@@ -105,8 +144,13 @@ class Calibration(Result):
             "calibration",
             "Share of data sets in which the posterior has less than so much below the true value, minus that number: "
             "0 for a right method, which stays inside the band in 95 of 100 checks. A rise before a fall means that "
-            "intervals are too narrow.",
-            tuple(self._panel(*each) for each in zip(self.labels, self.places.T, strict=True)),
+            "intervals are too narrow. Then the same for the share nearer to the posterior's centre than the truth, "
+            "where a fall means too narrow, and for the share nearer to a reference point.",
+            (
+                *(self._panel(*each, "below the true value") for each in zip(self.labels, self.places.T, strict=True)),
+                self._panel(_JOINTLY, self.joint, "nearer to its centre"),
+                self._panel(_AROUND, self.around, "nearer to the point"),
+            ),
         )
         return (Section("Calibration", self._text(), self.verdicts(), (figure,), (self._table(),)),)
 
@@ -129,12 +173,12 @@ class Calibration(Result):
             )
         return tuple(text)
 
-    def _panel(self, label: str, places: np.ndarray) -> BandPanel:
+    def _panel(self, label: str, places: np.ndarray, share: str) -> BandPanel:
         z = uniformity.points(self.fitted)
         low, high = uniformity.band(self.fitted, 0.95)
         band = Band("uniform", z, 0.0 * z, {0.95: (low - z, high - z)}, "expectation")
         points = Points("found", z, uniformity.below(places) / self.fitted - z)
-        return BandPanel(label, "posterior below the true value", "excess share of data sets", (band,), (points,))
+        return BandPanel(label, f"posterior {share}", "excess share of data sets", (band,), (points,))
 
     def _table(self) -> Table:
         covered = np.stack([self.coverage(level) for level in _LEVELS], axis=1)
@@ -188,8 +232,7 @@ def simulation_based_calibration(
     if problem.target.covariance is None and method.needs_covariance:
         raise MethodError("every data set is fitted with one covariance: give the target one")
 
-    def fitted(moments: np.ndarray, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:
-        task = _given(problem, moments)
+    def fitted(task: Problem, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:
         done = rounds(method, task, jr.fold_in(key, 0), budget=budget, ticker=ticker)
         return np.asarray(done.estimate.draws(task, jr.fold_in(key, 1), count), np.float64), done.done.code
 
@@ -216,23 +259,23 @@ def amortised_calibration(
     **Raises:** `MethodError` for an estimate that holds for its own data only; `SimulatorError`.
     """
 
-    def read(moments: np.ndarray, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:
-        found = estimate.draws(_given(problem, moments), key, count)
+    def read(task: Problem, key: Key, count: int, ticker: Ticker) -> tuple[np.ndarray, Code]:
+        found = estimate.draws(task, key, count)
         return np.asarray(found, np.float64), Code.CONVERGED
 
     name = type(estimate).__name__
     return _checked(problem, read, key, name, datasets=datasets, budget=0, draws=draws, progress=progress)
 
 
-def _given(problem: Problem, moments: np.ndarray) -> Problem:
-    """The problem with other data."""
-    target = problem.target
-    return problem.with_target(target.with_values(np.where(target.fitted, moments, target.values)))
+def _given(problem: Problem, data: Simulated, i: int) -> Problem:
+    """The problem with run `i` in the place of its data."""
+    target, run = problem.target, {name: array[i] for name, array in data.observations.items()}
+    return problem.with_target(target.with_values(np.where(target.fitted, data.moments[i], target.values), run))
 
 
 def _checked(
     problem: Problem,
-    drawn: Callable[[np.ndarray, Key, int, Ticker], tuple[np.ndarray, Code]],
+    drawn: Callable[[Problem, Key, int, Ticker], tuple[np.ndarray, Code]],
     key: Key,
     name: str,
     *,
@@ -241,7 +284,7 @@ def _checked(
     draws: int,
     progress: bool | Progress | None,
 ) -> Calibration:
-    """`drawn`: from a data set's moments, a key, a count and a ticker to draws on the real scale, and why they ended.
+    """`drawn`: from the problem with other data, a key, a count and a ticker to draws on the real scale, and why they ended.
     Twice as many draws are taken as are ranked.
     """
     if datasets < 10 or draws < 10:
@@ -252,11 +295,11 @@ def _checked(
     stops: list[Code] = []
     with display(progress) as shown:
         ticker = Ticker(shown, "simulation-based calibration", datasets * (budget + 1))
-        data = problem.simulate(truths, jr.split(simulate, datasets), ticker)
+        data = problem.simulate(truths, jr.split(simulate, datasets), ticker, keep=True)
         left_out = Counter(data.reasons)
         for i in np.flatnonzero(~data.excluded).tolist():
             try:
-                samples[i], code = drawn(data.moments[i], jr.fold_in(fit, i), 2 * draws, ticker)
+                samples[i], code = drawn(_given(problem, data, i), jr.fold_in(fit, i), 2 * draws, ticker)
                 stops.append(code)
             except (MethodError, SimulatorError) as error:
                 left_out[f"the fit failed: {error}"] += 1
@@ -266,6 +309,10 @@ def _checked(
     used = np.array(list(samples))
     found = np.stack(list(samples.values()))
     real = np.asarray(problem.space.to_real(truths), np.float64)[used]
+    unit = unit_of(problem, np.concatenate([real[:, None], found], axis=1))
+    scale = Scale.of(problem.space)
+    v = scale.rows(unit.reshape(-1, unit.shape[2])).reshape(unit.shape)
+    away = distances(scale, data.moments[used][:, problem.target.fitted], v[:, 0], v[:, 1:][:, :draws], place)
     repeats = [1.0 - len(np.unique(one, axis=0)) / len(one) for one in found[:, :draws]]
     return Calibration(
         method=name,
@@ -274,10 +321,12 @@ def _checked(
         labels=problem.space.labels,
         places=_places(jr.fold_in(place, 0), found[:, :draws], real),
         joint=_joint(jr.fold_in(place, 1), found, real),
-        contraction=_contraction(problem, found),
+        around=_places(jr.fold_in(place, 2), away[:, 1:], away[:, 0]),
+        contraction=1.0 - np.sqrt(12.0) * unit[:, 1:].std(1, ddof=1),
         stops=dict(Counter(stops)),
         left_out=dict(left_out),
         repeats=float(np.median(repeats)),
+        trials=Trials(data.moments[used], real, found),
     )
 
 
@@ -308,9 +357,7 @@ def _joint(key: Key, draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return _places(key, distance[:, 1:], distance[:, 0])
 
 
-def _contraction(problem: Problem, draws: np.ndarray) -> np.ndarray:
-    """1 - the posterior's over the prior's (12^-1/2) standard deviation, on the prior's probability scale, (N, d)."""
-    n, size, d = draws.shape
-    flat = problem.space.from_real(jnp.asarray(draws.reshape(-1, d)))
-    scale = np.asarray(problem.space.cdf(flat), np.float64).reshape(n, size, d)
-    return 1.0 - np.sqrt(12.0) * scale.std(1, ddof=1)
+def unit_of(problem: Problem, rows: np.ndarray) -> np.ndarray:
+    """Rows (N, L, d) of the real scale on the prior's probability scale, where its standard deviation is 12^-1/2."""
+    flat = problem.space.from_real(rows.reshape(-1, rows.shape[2]))
+    return np.asarray(problem.space.cdf(flat), np.float64).reshape(rows.shape)

@@ -12,7 +12,6 @@ promise then holds whatever the posterior is worth. It is not made for every dat
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from rich.progress import Progress
@@ -87,7 +86,7 @@ class CredibleSet(Result):
         return Verdict("the posterior", code, f"{what}, and repaired: {found}; {mended}.", numbers)
 
     def sections(self) -> tuple[Section, ...]:
-        flat = np.asarray(self.problem.space.flat(self.problem.space.from_real(jnp.asarray(self.draws))), np.float64)
+        flat = np.asarray(self.problem.space.flat(self.problem.space.from_real(self.draws)), np.float64)
         inner = flat[self.within] if self.within.any() else flat
         rows = tuple(
             (label, float(np.median(column)), float(column.min()), float(column.max()))

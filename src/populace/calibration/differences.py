@@ -15,13 +15,12 @@ Parameters move on the real scale of the space, in spreads of the prior there: v
 """
 
 import equinox as eqx
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import optax
 
 from .._errors import MethodError
 from .._types import Key
+from ..core.host import split
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
 from .descent import FEWEST, Descent, flat_directions, rungs_of, started
@@ -92,8 +91,8 @@ class DifferencesDescent(Method[Problem, Descent, Point]):
         centres, widths, count = self._plan(state)
         points = (centres[:, None] + offsets(centres.shape[1], widths)).reshape(-1, centres.shape[1])
         real = np.repeat(state.real(points), count, axis=0)
-        keys = jr.split(key, count)[np.tile(np.arange(count), len(points))]
-        return Simulate(task.space.from_real(jnp.asarray(real)), keys)
+        keys = split(key, count)[np.tile(np.arange(count), len(points))]
+        return Simulate(task.space.from_real(real), keys)
 
     def tell(self, task: Problem, state: Descent, ask: Simulate, answer: Simulated) -> Descent:
         centres, widths, count = self._plan(state)

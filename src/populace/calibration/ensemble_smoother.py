@@ -23,6 +23,7 @@ from scipy.stats import chi2
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key, Parameters
+from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
@@ -108,7 +109,7 @@ class EnsembleSmoother(Method[Problem, Waves, Posterior]):
             z = host_generator(key).standard_normal((count, task.space.size))
         else:
             z = state.draws
-        return Simulate(at(task.space, z), jr.split(jr.fold_in(key, 1), len(z)))
+        return Simulate(at(task.space, z), split(jr.fold_in(key, 1), len(z)))
 
     def tell(self, task: Problem, state: Waves, ask: Simulate, answer: Simulated) -> Waves:
         left, tally = int(state.left) - ask.calls(), state.tally.with_(answer)
@@ -195,7 +196,7 @@ def gaps_of(task: Problem, moments: np.ndarray) -> np.ndarray:
 
 def at(space: Space, z: np.ndarray) -> dict[str, jax.Array]:
     """The batch at points (n, d) of the prior's normal scale."""
-    return space.from_unit(jnp.asarray(ndtr(z), jnp.float32))
+    return space.from_unit(ndtr(z))
 
 
 def scaled(space: Space, batch: Parameters) -> np.ndarray:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from .._types import Key
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.rounds import Ask
 from ..gradients.estimator import Estimator, side_by_side
 from ..gradients.loss import ExpectedLoss
@@ -86,7 +87,7 @@ class MomentLoss(GeneralLoss):
 
     def gradients(self, v: Array, key: Key, through: Unscaled, estimator: Estimator, replicates: int) -> Ask:
         count = keys_a_round(estimator, replicates)
-        weighing, sloping = (jr.split(one, count) for one in jr.split(key))
+        weighing, sloping = (split(one, count) for one in jr.split(key))
         return AskGradients(v, weighing, sloping, through, estimator, together=True)
 
     def levels(self, v: Array, key: Key, through: Unscaled, replicates: int) -> Ask:
@@ -115,7 +116,7 @@ class RunLoss(GeneralLoss):
         return self.weight
 
     def gradients(self, v: Array, key: Key, through: Unscaled, estimator: Estimator, replicates: int) -> Ask:
-        return _AskRunGradients(v, jr.split(key, keys_a_round(estimator, replicates)), through, estimator, self.loss)
+        return _AskRunGradients(v, split(key, keys_a_round(estimator, replicates)), through, estimator, self.loss)
 
     def levels(self, v: Array, key: Key, through: Unscaled, replicates: int) -> Ask:
         return _AskLevels(v, key, through, replicates, self.loss)

@@ -16,6 +16,7 @@ import optax
 
 from .._errors import MethodError
 from .._types import Key
+from ..core.host import split
 from ..core.rounds import Ask, Done, Method
 from ..gradients.estimator import Estimator
 from ..problem.problem import Problem, Simulate, Simulated
@@ -116,13 +117,13 @@ class GradientDescent(Method[Problem, Track, Point]):
         if int(descent.phase) == 1:
             points = descent.average[None] + offsets(descent.middle.size, (self.difference, self.difference / 2))
             real = np.repeat(descent.real(points), self.judged, axis=0)
-            keys = jr.split(key, self.judged)[np.tile(np.arange(self.judged), len(points))]
-            return Simulate(task.space.from_real(jnp.asarray(real)), keys)
+            keys = split(key, self.judged)[np.tile(np.arange(self.judged), len(points))]
+            return Simulate(task.space.from_real(real), keys)
         estimator = self._chosen(state)
         weighing, sloping = jr.split(key)
         count = keys_a_round(estimator, self.replicates)
         v = jnp.asarray(descent.at, jnp.float32)
-        return AskGradients(v, jr.split(weighing, count), jr.split(sloping, count), through, estimator)
+        return AskGradients(v, split(weighing, count), split(sloping, count), through, estimator)
 
     def tell(self, task: Problem, state: Track, ask: Any, answer: Any) -> Track:
         if isinstance(answer, Choice):

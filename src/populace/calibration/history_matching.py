@@ -8,7 +8,6 @@ empty, and then the model is wrong or its error was understated: a posterior wou
 """
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from scipy.stats import binom
@@ -16,6 +15,7 @@ from scipy.stats import binom
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key, Parameters
+from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
@@ -124,8 +124,8 @@ class HistoryMatching(Method[Problem, Waves, "NonImplausible"]):
             count = spare // (self.waves - made)
             probes = _some(state.shell, min(int(_PROBES * count), len(state.shell)), rng)
             points = np.concatenate([probes, _some(state.inside, count - len(probes), rng)])
-        parameters = task.space.from_unit(jnp.asarray(points, jnp.float32))
-        return Simulate(parameters, jr.split(jr.fold_in(key, 1), len(points)), none=made > 0)
+        parameters = task.space.from_unit(points)
+        return Simulate(parameters, split(jr.fold_in(key, 1), len(points)), none=made > 0)
 
     def tell(self, task: Problem, state: Waves, ask: Simulate, answer: Simulated) -> Waves:
         moments = np.where(answer.excluded[:, None], np.nan, answer.moments)

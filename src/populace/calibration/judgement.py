@@ -1,6 +1,5 @@
 """Runs and differences around a point, and what they say of it in words: shared by the descents."""
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import scipy.linalg
@@ -52,9 +51,9 @@ def replicates_of(
     return [one[ok] for one, ok in zip(both, sound, strict=True)]
 
 
-def overidentified(near: Linearised) -> str:
-    """Hansen's J in words."""
-    found = overidentification(near)
+def overidentified(near: Linearised, data: np.ndarray | None = None) -> str:
+    """Hansen's J in words; `data` as in `overidentification`."""
+    found = overidentification(near, data)
     if not found.freedom:
         return "The moments are as many as the combinations of parameters they react to: nothing is left to test."
     chance = f"J = {found.statistic:.3g} on {found.freedom} degrees of freedom, p = {found.p:.2g}"
@@ -70,7 +69,7 @@ def flat_direction(space: Space, ends: np.ndarray, replicates: int) -> str:
     Parameters that cannot be negative change by per cent, so that a product shows as one up and the other down by as
     much; others by parts of the prior's spread. The largest change is called 1, and less than a fiftieth is left out.
     """
-    low, high = np.asarray(space.flat(space.from_real(jnp.asarray(ends))), np.float64)
+    low, high = np.asarray(space.flat(space.from_real(ends)), np.float64)
     relative = space.bounds()[0] >= 0.0
     drawn = np.asarray(space.flat(space.sample(jr.key(0), _PRIOR_DRAWS)), np.float64)
     unit = np.where(relative, (low + high) / 2.0, np.diff(np.quantile(drawn, [0.16, 0.84], axis=0), axis=0)[0] / 2.0)
@@ -89,7 +88,7 @@ def flat_direction(space: Space, ends: np.ndarray, replicates: int) -> str:
 
 def at_ends(space: Space, real: np.ndarray) -> list[str]:
     """A sentence for every parameter at an end of its prior."""
-    place = np.asarray(space.cdf(space.from_real(jnp.asarray(real[None]))))[0]
+    place = np.asarray(space.cdf(space.from_real(real[None])))[0]
     return [
         f"{label} lies at the {'lower' if p < 0.5 else 'upper'} end of its prior."
         for label, p in zip(space.labels, place, strict=True)

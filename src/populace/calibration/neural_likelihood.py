@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from .._errors import MethodError, TargetError
 from .._results import Code
 from .._types import Key
+from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
@@ -34,8 +35,6 @@ _LEAST = 100
 _HELD = 2_000
 """Draws of the posterior that a region is made to hold."""
 _PRIOR = 4_000
-_MIXED = 1.05
-_DIVERGENT = 0.02
 _COMPARED = 200
 _RARE = 0.01
 
@@ -106,9 +105,9 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
             law = _learned(self.law, inputs, state, learn)
             found = _found(_Posterior(law.at(observed(task.target)), inputs), pick)
             draws = found.points[systematic(pick, found.weights, _HELD)]
-            region, v = proposed(scale, (), Region.around(_rows(scale, draws)), rng, count)
-        parameters = task.space.from_real(jnp.asarray(scale.real(v), jnp.float32))
-        return Proposal(Simulate(parameters, jr.split(simulate, count), keep=True), v, region)
+            region, v = proposed(scale, (), Region.around(rows_of(scale, draws)), rng, count)
+        parameters = task.space.from_real(scale.real(v))
+        return Proposal(Simulate(parameters, split(simulate, count), keep=True), v, region)
 
     def tell(self, task: Problem, state: Read, ask: Proposal, answer: Simulated) -> Read:
         good = ~answer.excluded
@@ -141,13 +140,13 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
         notes = [
             f"The law of {data.shape[0]} times by {self.law.name}, learned from {used} of {len(state.v)} runs; "
             f"{self.chains} chains of NUTS are worth {chains.worst()[1]:.0f} independent draws at the least.",
-            *_faults(chains),
+            *nuts.faults(chains),
             *_unlikely(law, inputs, task, state, real, compare),
         ]
         if state.tally.excluded:
             notes.append(state.tally.sentence())
         scale, first = Scale.of(task.space), slice(int(state.counts[0]))
-        notes += surroundings(scale, task.target, state.v[first], state.moments[first], _rows(scale, real))
+        notes += surroundings(scale, task.target, state.v[first], state.moments[first], rows_of(scale, real))
         only = None if self.rounds == 1 else data
         return LearnedLikelihood(law, real, data, only, (self.chains, self.draws), found.log_integral, tuple(notes))
 
@@ -193,8 +192,13 @@ class LearnedLikelihood(Estimate):
 def observed(target: Target) -> Float[np.ndarray, "times m"]:
     """All series that a target's moments read, side by side.
 
-    **Raises:** `TargetError` where they are of different lengths, or miss a time.
+    **Raises:** `TargetError` where they are of different lengths, or miss a time, or are not those of the moments.
     """
+    if target.told:
+        raise TargetError(
+            "other moments were put in the place of the data's, and the law of series reads series: give "
+            "`with_values` the run that they are of"
+        )
     series = target.series
     lengths = {name: 1 if one.at_end else one.length for name, one in series.items()}
     if len(set(lengths.values())) > 1:
@@ -259,9 +263,10 @@ def _found(density: _Posterior, key: Key) -> population.Found:
     return population.found_in(density.inputs.space, partial(nuts.levels, density), key)
 
 
-def _rows(scale: Scale, real: np.ndarray) -> np.ndarray:
+def rows_of(scale: Scale, real: np.ndarray) -> np.ndarray:
+    """Points (n, d) of the real scale on that of `Scale`."""
     space = scale.space
-    return scale.rows(np.asarray(space.cdf(space.from_real(jnp.asarray(real, jnp.float32))), np.float64))
+    return scale.rows(np.asarray(space.cdf(space.from_real(real)), np.float64))
 
 
 def _near(state: Read) -> np.ndarray:
@@ -274,19 +279,6 @@ def _near(state: Read) -> np.ndarray:
 def _learned(law: Transitions, inputs: Inputs, state: Read, key: Key) -> FittedTransitions:
     near = _near(state)
     return law.fit(inputs.rows(Scale.of(inputs.space).real(state.v[near])), state.series[near], key)
-
-
-def _faults(chains: nuts.Chains) -> list[str]:
-    r_hat, _ = chains.worst()
-    notes = []
-    if r_hat > _MIXED:
-        notes.append(f"The chains do not agree (split R-hat {r_hat:.2f}): do not read the posterior; give more draws.")
-    if chains.divergent > _DIVERGENT:
-        notes.append(
-            f"{100 * chains.divergent:.0f} % of the steps diverged: the posterior has corners that the chains "
-            "cannot turn, and may be wrong there."
-        )
-    return notes
 
 
 def _unlikely(

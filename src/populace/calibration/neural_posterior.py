@@ -8,13 +8,13 @@ and the runs weigh as the prior does, so that no sampler waits.
 """
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key
+from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
@@ -52,6 +52,49 @@ class Known(eqx.Module):
         return tuple(Region(*row) for row in zip(*self.regions, strict=True))
 
 
+def begun(task: Problem, rounds: int, budget: int) -> Known:
+    """No runs yet.
+
+    **Raises:** `MethodError` for no rounds, or too few calls a round.
+    """
+    if rounds < 1:
+        raise MethodError("take one round or more")
+    if budget < _LEAST * rounds:
+        raise MethodError(
+            f"a budget of {budget} calls is too small for {rounds} rounds of {_LEAST} or more: give "
+            f"{_LEAST * rounds} or take fewer rounds"
+        )
+    d, k = task.space.size, int(task.target.fitted.sum())
+    regions = (np.zeros((0, d)), np.zeros((0, d, d)), np.zeros(0), np.zeros(0))
+    return Known(np.zeros((0, d)), np.zeros((0, k)), np.zeros(0, int), regions, np.array(budget), Tally.empty())
+
+
+def told(task: Problem, state: Known, ask: Proposal, answer: Simulated) -> Known:
+    """What is known with the runs of a further round."""
+    good = ~answer.excluded
+    regions = state.regions
+    if ask.region is not None:
+        row = (ask.region.centre, ask.region.root, ask.region.log_share, ask.region.log_size)
+        joined = [np.concatenate([old, np.asarray(new)[None]]) for old, new in zip(regions, row, strict=True)]
+        regions = (joined[0], joined[1], joined[2], joined[3])
+    return Known(
+        np.concatenate([state.v, ask.v[good]]),
+        np.concatenate([state.moments, answer.moments[good][:, task.target.fitted]]),
+        np.append(state.counts, good.sum()),
+        regions,
+        np.array(int(state.left) - ask.calls()),
+        state.tally.with_(answer),
+    )
+
+
+def ended(state: Known, rounds: int) -> Done | None:
+    """Whether all rounds were run."""
+    if state.counts.size < rounds:
+        return None
+    ran = "its one round was run" if rounds == 1 else f"all {rounds} rounds were run"
+    return Done(Code.CONVERGED, f"{ran}, {state.v.shape[0]} runs that count")
+
+
 class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
     """A posterior learned by a conditional density.
 
@@ -68,16 +111,7 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
         return False
 
     def start(self, task: Problem, key: Key, budget: int) -> Known:
-        if self.rounds < 1:
-            raise MethodError("take one round or more")
-        if budget < _LEAST * self.rounds:
-            raise MethodError(
-                f"a budget of {budget} calls is too small for {self.rounds} rounds of {_LEAST} or more: give "
-                f"{_LEAST * self.rounds} or take fewer rounds"
-            )
-        d, k = task.space.size, int(task.target.fitted.sum())
-        regions = (np.zeros((0, d)), np.zeros((0, d, d)), np.zeros(0), np.zeros(0))
-        return Known(np.zeros((0, d)), np.zeros((0, k)), np.zeros(0, int), regions, np.array(budget), Tally.empty())
+        return begun(task, self.rounds, budget)
 
     def ask(self, task: Problem, state: Known, key: Key) -> Proposal:
         scale, made = Scale.of(task.space), state.counts.size
@@ -88,38 +122,22 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
         if made == 0:
             v = scale.sample(rng, count)
         else:
-            draws, _ = _sampled(scale, _learned(self.density, scale, state, learn), _data(task), pick, _HELD)
+            draws, _ = _sampled(scale, _learned(self.density, scale, state, learn), data_of(task), pick, _HELD)
             region, v = proposed(scale, state.parts(), Region.around(draws), rng, count)
-        parameters = task.space.from_real(jnp.asarray(scale.real(v), jnp.float32))
-        return Proposal(Simulate(parameters, jr.split(simulate, count)), v, region)
+        parameters = task.space.from_real(scale.real(v))
+        return Proposal(Simulate(parameters, split(simulate, count)), v, region)
 
     def tell(self, task: Problem, state: Known, ask: Proposal, answer: Simulated) -> Known:
-        good = ~answer.excluded
-        regions = state.regions
-        if ask.region is not None:
-            row = (ask.region.centre, ask.region.root, ask.region.log_share, ask.region.log_size)
-            joined = [np.concatenate([old, np.asarray(new)[None]]) for old, new in zip(regions, row, strict=True)]
-            regions = (joined[0], joined[1], joined[2], joined[3])
-        return Known(
-            np.concatenate([state.v, ask.v[good]]),
-            np.concatenate([state.moments, answer.moments[good][:, task.target.fitted]]),
-            np.append(state.counts, good.sum()),
-            regions,
-            np.array(int(state.left) - ask.calls()),
-            state.tally.with_(answer),
-        )
+        return told(task, state, ask, answer)
 
     def done(self, task: Problem, state: Known, left: int) -> Done | None:
-        if state.counts.size < self.rounds:
-            return None
-        ran = "its one round was run" if self.rounds == 1 else f"all {self.rounds} rounds were run"
-        return Done(Code.CONVERGED, f"{ran}, {state.v.shape[0]} runs that count")
+        return ended(state, self.rounds)
 
     def finish(self, task: Problem, state: Known, key: Key) -> "LearnedPosterior":
         scale = Scale.of(task.space)
         learn, draw = jr.split(key)
         density = _learned(self.density, scale, state, learn)
-        draws, spilt = _sampled(scale, density, _data(task), draw, _DRAWN)
+        draws, spilt = _sampled(scale, density, data_of(task), draw, _DRAWN)
         notes = [f"A density by {self.density.name}, learned from {_counted(state)}."]
         if state.tally.excluded:
             notes.append(state.tally.sentence())
@@ -130,9 +148,8 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
             )
         elif spilt > _SPILT:
             notes.append(f"{100 * spilt:.0f} % of the density lay outside the prior and were left out.")
-        first = slice(int(state.counts[0]))
-        notes += surroundings(scale, task.target, state.v[first], _widened(task, state.moments[first]), draws)
-        data = None if self.rounds == 1 else _data(task)
+        notes += around(scale, task, state, draws)
+        data = None if self.rounds == 1 else data_of(task)
         return LearnedPosterior(density, data, tuple(notes))
 
 
@@ -150,7 +167,7 @@ class LearnedPosterior(Estimate):
         (n, k) is; with respect to the scale on which a bounded prior is uniform, any other N(0, 1), with variance 1.
         What the prior forbids is not cut off.
         """
-        unit = np.asarray(space.cdf(space.from_real(jnp.asarray(real, jnp.float32))), np.float64)
+        unit = np.asarray(space.cdf(space.from_real(real)), np.float64)
         return self.density.log_prob(Scale.of(space).rows(unit), moments)
 
     def draws(self, problem: Problem, key: Key, count: int) -> np.ndarray:
@@ -158,7 +175,7 @@ class LearnedPosterior(Estimate):
         return scale.real(_sampled(scale, self.density, data, key, count)[0])
 
     def _known(self, problem: Problem) -> np.ndarray:
-        data = _data(problem)
+        data = data_of(problem)
         if self.data is not None and not np.array_equal(self.data, data):
             raise MethodError("this posterior was learned near other data: fit anew, or with rounds=1 for any data")
         return data
@@ -171,15 +188,17 @@ class LearnedPosterior(Estimate):
         return self.remarks
 
 
-def _data(task: Problem) -> np.ndarray:
+def data_of(task: Problem) -> np.ndarray:
+    """The fitted moments of the data, (k,)."""
     return task.target.values[task.target.fitted]
 
 
-def _widened(task: Problem, moments: np.ndarray) -> np.ndarray:
-    """Fitted moments (n, fitted) among all (n, k), the others 0."""
-    found = np.zeros((moments.shape[0], len(task.target.labels)))
-    found[:, task.target.fitted] = moments
-    return found
+def around(scale: Scale, task: Problem, state: Known, draws: np.ndarray) -> tuple[str, ...]:
+    """What `surroundings` says of the runs of the first round, and of draws (m, d) of the posterior."""
+    first = slice(int(state.counts[0]))
+    found = np.zeros((len(state.v[first]), len(task.target.labels)))  # moments held out are not looked at
+    found[:, task.target.fitted] = state.moments[first]
+    return surroundings(scale, task.target, state.v[first], found, draws)
 
 
 def _counted(state: Known) -> str:

@@ -23,6 +23,8 @@ from .population import Found
 _WARM = 150
 _AT_ONCE = 100
 _DOUBLINGS = 7
+_MIXED = 1.05
+_DIVERGENT = 0.02
 
 LogDensity = Callable[[Float[Array, " d"]], Float[Array, ""]]
 """A module whose call gives the log-density at one point; its arrays are arguments of what is compiled."""
@@ -94,3 +96,17 @@ def _walked(
         return jax.lax.scan(step, state, jr.split(go, draws))[1]
 
     return jax.vmap(chain)(first, keys)
+
+
+def faults(chains: Chains) -> list[str]:
+    """What makes chains not to be believed, a sentence each."""
+    r_hat, _ = chains.worst()
+    notes = []
+    if r_hat > _MIXED:
+        notes.append(f"The chains do not agree (split R-hat {r_hat:.2f}): do not read the posterior; give more draws.")
+    if chains.divergent > _DIVERGENT:
+        notes.append(
+            f"{100 * chains.divergent:.0f} % of the steps diverged: the posterior has corners that the chains "
+            "cannot turn, and may be wrong there."
+        )
+    return notes

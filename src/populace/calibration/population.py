@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
@@ -76,8 +75,18 @@ def found_in(space: Space, density: Levels, key: Key) -> Found:
 
 def log_prior(space: Space, real: np.ndarray) -> np.ndarray:
     """The prior's log-density (n,) at points (n, d) on the real scale, minus infinity where there is none."""
-    levels = np.asarray(space.log_prob_real(jnp.asarray(real, jnp.float32)), np.float64)
+    levels = np.asarray(space.log_prob_real(real), np.float64)
     return np.where(np.isfinite(levels), levels, -np.inf)
+
+
+def refined(density: Levels, now: Found, key: Key, count: int) -> Found:
+    """As many more weighted draws, from kernels around those that were found."""
+    points, proposed = _around(now, host_generator(key), count)
+    levels = density(points)
+    logs = levels - proposed
+    weights = np.exp(logs - logs.max())
+    total = float(logs.max() + np.log(weights.mean()))
+    return Found(points, weights / weights.sum(), levels, total)
 
 
 def _weighed(
@@ -109,14 +118,15 @@ def _heat(levels: np.ndarray, before: np.ndarray, proposed: np.ndarray) -> float
     return low
 
 
-def _around(now: Found, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws from kernels around weighted ones, and the log-density that they were drawn from."""
+def _around(now: Found, rng: np.random.Generator, count: int = _NEXT) -> tuple[np.ndarray, np.ndarray]:
+    """`count` draws from kernels around weighted ones, and the log-density that they were drawn from."""
     d = now.points.shape[1]
     width = (4.0 / (d + 2.0)) ** (1.0 / (d + 4.0)) * min(now.effective, _NEXT) ** (-1.0 / (d + 4.0))
     root = width * root_of(weighted_covariance(now.points, now.weights))
     centres = now.points[rng.choice(len(now.points), _NEXT, p=now.weights)]
-    drawn = centres + rng.standard_normal((_NEXT, d)) @ root.T
-    return drawn, log_kernels(drawn, centres, root)
+    drawn = centres[np.arange(count) % _NEXT] + rng.standard_normal((count, d)) @ root.T
+    parts = [log_kernels(drawn[i : i + _FIRST], centres, root) for i in range(0, count, _FIRST)]
+    return drawn, np.concatenate(parts)
 
 
 def log_kernels(points: np.ndarray, centres: np.ndarray, root: np.ndarray) -> np.ndarray:

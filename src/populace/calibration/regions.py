@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -46,7 +45,7 @@ class Scale(NamedTuple):
     def real(self, v: np.ndarray) -> np.ndarray:
         """On the real scale of the space, (n, d)."""
         held = np.clip(self.unit(v), 1e-7, 1.0 - 1e-7)
-        return np.asarray(self.space.to_real(self.space.from_unit(jnp.asarray(held, jnp.float32))), np.float64)
+        return np.asarray(self.space.to_real(self.space.from_unit(held)), np.float64)
 
     def rows(self, unit: np.ndarray) -> np.ndarray:
         """From the priors' probability scale, (n, d)."""
@@ -148,13 +147,18 @@ def weights(scale: Scale, regions: tuple[Region, ...], counts: np.ndarray, v: np
     for region in regions:
         within &= region.holds(v)
     found = np.zeros(len(v))
-    rows = v[within]
-    log_prior = scale.log_prior(rows)
-    pool = counts[0] * np.ones(len(rows))
-    for region, count in zip(regions, counts[1:], strict=True):
-        pool += count * np.exp(region.log_density(scale, rows) - log_prior)
-    found[within] = 1.0 / pool
+    found[within] = 1.0 / pooled(scale, regions, counts, v[within])
     return found / found[within].mean()
+
+
+def pooled(scale: Scale, regions: tuple[Region, ...], counts: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """How many times as dense as the prior all proposed rows are at rows v (n, d), (n,)."""
+    log_prior = scale.log_prior(v)
+    pool, within = counts[0] * np.ones(len(v)), np.ones(len(v), bool)
+    for region, count in zip(regions, counts[1:], strict=True):
+        within = within & region.holds(v)
+        pool += count * np.where(within, np.exp(region.log_density(scale, v) - log_prior), 0.0)
+    return pool
 
 
 class Proposal(Ask):

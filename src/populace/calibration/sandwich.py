@@ -86,7 +86,7 @@ def linearised(replicates: np.ndarray, least: float = LEAST) -> Linearised:
     return Linearised(mean[:, :-1], mean[:, -1], noise, found, squares, errors, directions, rank, replicates.shape[0])
 
 
-def sandwich(at: Linearised, behind: float) -> np.ndarray:
+def sandwich(at: Linearised, behind: float, data: np.ndarray | None = None) -> np.ndarray:
     """The covariance (d, d) of the minimiser of g' V^-1 g, from two sides: the data's error and the simulation's.
 
         (A'A)^-1  A' (I + S / R) A  (A'A)^-1,    I the data's covariance V and S the simulation's, both whitened.
@@ -94,14 +94,15 @@ def sandwich(at: Linearised, behind: float) -> np.ndarray:
     Where a simulated moment varies as the data's does (S = I) that is (1 + 1/R) (G' V^-1 G)^-1. NaN throughout where
     the rank is not full: the error of a flat combination is not a number, and a pseudo-inverse would call it 0.
 
-    **Arguments:** `behind`: R, the replicates that the minimiser is an average over.
+    **Arguments:** `behind`: R, the replicates that the minimiser is an average over; `data` (k, k): the data's
+    covariance, where gaps were not whitened by it but by another weight, and it stands in the place of I.
     """
     size = at.squares.size
     if not at.full:
         return np.full((size, size), np.nan)
-    bread = at.solve(np.eye(size))
     half = at.solve(at.slope.T)
-    covariance = bread + half @ at.noise @ half.T / behind
+    known = at.solve(np.eye(size)) if data is None else half @ data @ half.T
+    covariance = known + half @ at.noise @ half.T / behind
     return (covariance + covariance.T) / 2.0
 
 
@@ -115,13 +116,14 @@ class Overidentification:
     p: float
 
 
-def overidentification(at: Linearised) -> Overidentification:
+def overidentification(at: Linearised, data: np.ndarray | None = None) -> Overidentification:
     """Whether the combinations of moments that no parameter can move are what the data say.
 
     J = z' (N' (I + S / R) N)^-1 z with z = N' g, where the columns of N (k, k - rank) are orthogonal to A. To first
     order it is the least g' W g over the parameters, W the inverse of the gap's own covariance, and it does not ask
     the point to be that minimum: N' g is the same all along A. Chi-squared with k - rank degrees of freedom if the
-    model is true, V is known and moments are Gaussian; not k - d, for a flat direction takes none.
+    model is true, V is known and moments are Gaussian; not k - d, for a flat direction takes none. By another weight it
+    is the same number, where `data` (k, k) is the data's covariance in its units, in the place of I.
     """
     k = at.gap.size
     freedom = max(k - at.rank, 0)
@@ -130,6 +132,6 @@ def overidentification(at: Linearised) -> Overidentification:
     moving = at.slope @ at.directions[:, : at.rank]
     complement = np.linalg.qr(moving, mode="complete")[0][:, at.rank :] if at.rank else np.eye(k)
     z = complement.T @ at.gap
-    spread = complement.T @ (np.eye(k) + at.noise / at.replicates) @ complement
+    spread = complement.T @ ((np.eye(k) if data is None else data) + at.noise / at.replicates) @ complement
     statistic = float(z @ scipy.linalg.cho_solve(scipy.linalg.cho_factor(spread, lower=True), z))
     return Overidentification(statistic, freedom, float(chi2.sf(statistic, freedom)))

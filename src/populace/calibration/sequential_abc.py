@@ -12,7 +12,6 @@ moved and at unmoved particles are compared, and the move is kept only if it doe
 """
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import scipy.linalg
@@ -22,6 +21,7 @@ from scipy.special import logsumexp
 from .._errors import MethodError
 from .._results import Code
 from .._types import Key
+from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.covariance import factor
@@ -134,7 +134,7 @@ class SequentialABC(Method[Problem, Particles, Posterior]):
             real = np.asarray(task.space.to_real(task.space.sample(propose, 2 * state.count)), np.float64)
         else:
             real = self._propose(state, propose)
-        return Simulate(task.space.from_real(jnp.asarray(real)), jr.split(simulate, real.shape[0]))
+        return Simulate(task.space.from_real(real), split(simulate, real.shape[0]))
 
     def _propose(self, state: Particles, key: Key) -> np.ndarray:
         pick, jitter = jr.split(key)
@@ -297,7 +297,7 @@ def _gaps(task: Problem, state: Particles) -> np.ndarray:
 
 
 def _prior_density(space: Space, real: np.ndarray) -> np.ndarray:
-    return np.asarray(space.log_prob_real(jnp.asarray(real, jnp.float32)), np.float64)
+    return np.asarray(space.log_prob_real(real), np.float64)
 
 
 def _normal(log_weight: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from rich.progress import Progress
@@ -108,7 +107,7 @@ def counterfactual(
     """
     pick, run = jr.split(key)
     real = fit.estimate.draws(fit.problem, pick, draws)
-    batch = fit.problem.space.from_real(jnp.asarray(real, jnp.float32))
+    batch = fit.problem.space.from_real(real)
     keys = jr.split(run, draws)
     results: dict[str, np.ndarray] = {}
     used = np.ones(draws, bool)

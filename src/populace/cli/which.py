@@ -28,7 +28,7 @@ def which(name: str) -> Entry:
         return find(name)
     if not Path(path).is_file():
         raise UnknownNameError(f"there is no file '{path}'")
-    found = _things(_run(Path(path)))
+    found = _things(run_file(Path(path)))
     if not inside:
         own = [each for each in found if _is_model(found[each])]
         if len(own) != 1:
@@ -40,7 +40,7 @@ def which(name: str) -> Entry:
     return Entry(f"{inside} of {path}", _maker(f"{path}:{inside}", found[inside]))
 
 
-def _run(path: Path) -> ModuleType:
+def run_file(path: Path) -> ModuleType:
     """The module of a file; what stands beside the file can be imported by it."""
     name = f"populace file {path.stem}"  # no name that an import could mean
     spec = importlib.util.spec_from_file_location(name, path)

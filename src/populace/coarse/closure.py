@@ -20,6 +20,7 @@ from .._errors import FaultError, MethodError, did_you_mean
 from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verdict
 from .._types import Key
 from ..core import executor
+from ..core.host import split
 from ..core.model import Model, settled
 from ..core.simulate import NEVER
 from .closure_bursts import Lifts, observed, one_lifted
@@ -192,7 +193,7 @@ def closure_test(
     cells = []
     for i, lift in enumerate(lifts.values()):
         shared = Lifts(settled(model), lift, restrict, names, others, heal, steps)
-        cells.append(_bursts(shared, (jr.split(jr.fold_in(key, i), len(macro)), macro)))
+        cells.append(_bursts(shared, (split(jr.fold_in(key, i), len(macro)), macro)))
     seen = np.stack(cells).reshape(len(lifts), len(points), copies, 2, -1)
     d, time = len(names), steps * interval
     ends = seen[..., :d]
@@ -242,7 +243,7 @@ def _bursts(shared: Lifts, many: tuple[Array, Array]) -> np.ndarray:
     for name in (*shared.names, *shared.others):
         if name not in known:
             raise MethodError(f"nothing called '{name}' is observed; {did_you_mean(name, sorted(known))}")
-    size = executor.chunk_size(one_lifted, shared, first, len(many[1]))
+    size = executor.chunk_size(one_lifted, shared, many)
     out = executor.stack_rows(list(executor.chunks(one_lifted, shared, many, size=size)))
     if (out["fault"] != NEVER).any():
         raise FaultError(

@@ -91,7 +91,7 @@ class Coarse(CoarseStepper):
         n = len(starts)
         values = {name: jnp.asarray(value, jnp.float32) for name, value in varied.items()}
         many = (jnp.asarray(starts, jnp.float32), values, jax.vmap(lambda i: jr.fold_in(key, i))(jnp.arange(n)))
-        size = executor.chunk_size(_one_burst, self, jax.tree.map(lambda leaf: leaf[0], many), n)
+        size = executor.chunk_size(_one_burst, self, many)
         out = executor.stack_rows(list(executor.chunks(_one_burst, self, many, size=size)))
         if (out["fault"] != NEVER).any():
             at = starts[int(np.flatnonzero(out["fault"] != NEVER)[0])].tolist()

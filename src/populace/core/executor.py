@@ -20,6 +20,7 @@ from jax.sharding import Mesh, PartitionSpec
 from rich.progress import Progress, TaskID
 
 from .._errors import MethodError
+from .host import shape_of_one, taken
 
 _MEMORY_SHARE = 0.25
 _LANES = 1024
@@ -65,7 +66,7 @@ def batched(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     @eqx.filter_jit
     def run(shared: Any, many: Any) -> Any:
         arrays, static = eqx.partition(shared, eqx.is_array)
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), many)
+        one = shape_of_one(many)
         lanes = _lanes(jax.make_jaxpr(lambda a, x: function(eqx.combine(a, static), x))(arrays, one).jaxpr)
 
         def on_device(arrays: Any, many: Any) -> Any:
@@ -109,13 +110,13 @@ def _inner(equation: Any) -> Iterator[Any]:
                 yield closed
 
 
-def chunk_size(function: Callable[[Any, Any], Any], shared: Any, one: Any, runs: int, memory: int | None = None) -> int:
-    """How many runs to hold at a time: their results take at most a quarter of the free memory.
+def chunk_size(function: Callable[[Any, Any], Any], shared: Any, many: Any, memory: int | None = None) -> int:
+    """How many of the `many` runs to hold at a time: their results take at most a quarter of the free memory.
 
-    **Arguments:** `one`: the arguments of a single run (arrays or shapes); `memory`: bytes to use instead of the
-    machine's free ones.
+    **Arguments:** `memory`: bytes to use instead of the machine's free ones.
     """
-    each = _result_bytes(function, shared, one)
+    runs = jax.tree.leaves(many)[0].shape[0]
+    each = _result_bytes(function, shared, shape_of_one(many))
     budget = memory if memory is not None else int(free_memory() * _MEMORY_SHARE)
     fits = max(1, int(budget // max(1, each)))
     devices = len(jax.local_devices())
@@ -129,13 +130,19 @@ _known_bytes: dict[Any, int] = {}
 def _result_bytes(function: Callable[[Any, Any], Any], shared: Any, one: Any) -> int:
     """The bytes of one run's results, traced once for each shape of the arguments."""
     arrays, static = eqx.partition(shared, eqx.is_array)
-    dynamic = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.asarray(leaf).dtype), (arrays, one))
+    dynamic = jax.tree.map(_shape, (arrays, one))
     leaves, structure = jax.tree.flatten((dynamic, static), is_leaf=lambda x: isinstance(x, jax.ShapeDtypeStruct))
     mark = (function, structure, tuple(leaves))
     if mark not in _known_bytes:
         shapes = jax.eval_shape(lambda a, x: function(eqx.combine(a, static), x), *dynamic)
         _known_bytes[mark] = int(sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
     return _known_bytes[mark]
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return leaf
+    return jax.ShapeDtypeStruct(jnp.shape(leaf), getattr(leaf, "dtype", None) or jnp.result_type(leaf))
 
 
 def free_memory() -> int:
@@ -165,7 +172,7 @@ def chunks(
     call = batched(function)
     for start in range(0, runs, size):
         rows = np.minimum(np.arange(start, start + size), runs - 1)
-        out = call(shared, jax.tree.map(operator.itemgetter(rows), many))
+        out = call(shared, taken(many, rows))
         kept = min(size, runs - start)
         yield jax.tree.map(operator.itemgetter(slice(kept)), jax.tree.map(np.asarray, out))
         if progress is not None:
@@ -195,8 +202,3 @@ class Ticker:
 def stack_rows(parts: list[Any]) -> Any:
     """Chunks of a tree of host arrays, joined along runs."""
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def as_batch(tree: Any) -> Any:
-    """Leaves as arrays on the device."""
-    return jax.tree.map(jnp.asarray, tree)

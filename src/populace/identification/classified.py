@@ -17,6 +17,7 @@ from .._types import Key
 from ..calibration.fit import Fit
 from ..calibration.regions import Region, Scale, proposed
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.noise import host_generator
 from .logistic import logistic
 
@@ -86,8 +87,8 @@ def _near(fit: Fit, key: Key, runs: int, ticker: Ticker) -> _Near:
     place, simulate = jr.split(key)
     unit = np.asarray(problem.space.cdf({n: jnp.asarray(v, jnp.float32) for n, v in fit.draws.items()}), np.float64)
     region, v = proposed(scale, (), Region.around(scale.rows(unit)), host_generator(place), runs)
-    parameters = problem.space.from_real(jnp.asarray(scale.real(v), jnp.float32))
-    seen = problem.simulate(parameters, jr.split(simulate, len(v)), ticker, none=True)
+    parameters = problem.space.from_real(scale.real(v))
+    seen = problem.simulate(parameters, split(simulate, len(v)), ticker, none=True)
     weights = np.exp(scale.log_prior(v) - region.log_density(scale, v))
     good = ~seen.excluded
     mass = float(np.log(max(float(weights[good].sum()), 1e-300) / len(v)))

@@ -1,7 +1,5 @@
 """Derivatives of moments near a point, replicate by replicate, and the units of parameters there."""
 
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from .._errors import MethodError
@@ -9,6 +7,7 @@ from .._types import Key
 from ..calibration.descent import FEWEST
 from ..calibration.judgement import replicates_of
 from ..core.executor import Ticker
+from ..core.host import split
 from ..problem.problem import Problem
 from ..problem.space import Space
 
@@ -37,8 +36,8 @@ def derivatives(
     d = centre.size
     steps = [np.zeros((1, d)), *(sign * half * widths[:, None] * axes.T for half in (1.0, 0.5) for sign in (1, -1))]
     points = np.repeat(centre + np.concatenate(steps) * spread, replicates, axis=0)
-    keys = jr.split(key, replicates)[np.tile(np.arange(replicates), len(points) // replicates)]
-    seen = problem.simulate(problem.space.from_real(jnp.asarray(points, jnp.float32)), keys, ticker)
+    keys = split(key, replicates)[np.tile(np.arange(replicates), len(points) // replicates)]
+    seen = problem.simulate(problem.space.from_real(points), keys, ticker)
     found = replicates_of(problem, seen, 1, (1.0, 0.5), replicates)[0]
     if len(found) < FEWEST:
         raise MethodError(f"only {len(found)} of {replicates} replicates can be used around this point")
@@ -49,6 +48,6 @@ def derivatives(
 def units_at(space: Space, centre: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The point (d,) and how much of each parameter is a spread of its prior there (d,)."""
     around = centre + UNIT * np.concatenate([np.zeros((1, centre.size)), *(s * np.diag(spread) for s in (1.0, -1.0))])
-    flat = np.asarray(space.flat(space.from_real(jnp.asarray(around, jnp.float32))), np.float64)
+    flat = np.asarray(space.flat(space.from_real(around)), np.float64)
     up, down = flat[1 : 1 + centre.size], flat[1 + centre.size :]
     return flat[0], np.diag(up - down) / (2.0 * UNIT)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import scipy.linalg
 from rich.progress import Progress
@@ -23,6 +22,7 @@ from .._results import Cell, Code, Figure, IntervalPanel, Result, Section, Table
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.progress import display
 from ..problem.covariance import factor
 from ..problem.problem import Problem
@@ -163,7 +163,7 @@ def equivalents(
     for name, simulator in (elsewhere or {}).items():
         problems[name] = Problem(simulator, fit.problem.space, target, derived=fit.problem.derived)
     seen: dict[str, np.ndarray] = {}
-    keys = jr.split(key, replicates)
+    keys = split(key, replicates)
     with display(progress) as shown:
         ticker = Ticker(shown, "equivalent fits", len(rows) * replicates * len(problems))
         for name, problem in problems.items():

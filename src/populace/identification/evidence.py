@@ -189,7 +189,7 @@ def _drawn(space: Space, points: np.ndarray, weights: np.ndarray, key: Key) -> t
 
 
 def _at(surrogate: Surrogate, target: Target, near: Near, real: np.ndarray, ratio: np.ndarray) -> Weighed:
-    said = surrogate.predict(surrogate.space.from_real(jnp.asarray(real, jnp.float32)))
+    said = surrogate.predict(surrogate.space.from_real(real))
     used, k = target.fitted, int(target.fitted.sum())
     own = np.sqrt(said.noise[:, used])
     spread = own * near.scale
@@ -211,7 +211,7 @@ def _doubt(
     pick, draw = jr.split(key)
     chosen = np.unique(host_generator(pick).choice(len(at.real), _POINTS, p=weights))
     share = weights[chosen] / weights[chosen].sum()
-    points = surrogate.space.from_real(jnp.asarray(at.real[chosen], jnp.float32))
+    points = surrogate.space.from_real(at.real[chosen])
     used, k = target.fitted, int(target.fitted.sum())
     moved = surrogate.functions(points, draw, _FUNCTIONS)[..., used] - surrogate.predict(points).mean[:, used]
     inverse, gaps = at.inverse[chosen], target.values[used] - at.mean[chosen]

@@ -28,6 +28,7 @@ from ..calibration.local_regression import Expansion, LocalRegression
 from ..calibration.regions import Scale
 from ..calibration.searches import EDGE
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.noise import host_generator
 from ..problem.problem import Problem
 from ..problem.space import Space
@@ -55,7 +56,7 @@ def box(scale: Scale) -> np.ndarray:
 def placed(scale: Scale, v: np.ndarray) -> dict[str, np.ndarray]:
     """The batch at rows v (n, d)."""
     rows = np.resize(v, (-(-len(v) // _PADDED) * _PADDED, v.shape[1]))  # few shapes: each is compiled for
-    found = scale.space.from_unit(jnp.asarray(scale.unit(rows), jnp.float32))
+    found = scale.space.from_unit(scale.unit(rows))
     return {name: np.asarray(value)[: len(v)] for name, value in found.items()}
 
 
@@ -180,7 +181,7 @@ class Known:
 
     def more(self, v: np.ndarray, key: Key, ticker: Ticker) -> "Known":
         """With a run at each of rows v (n, d) besides."""
-        found = gaps_of(self.problem, simulated(self.problem, self.scale, v, jr.split(key, len(v)), ticker))
+        found = gaps_of(self.problem, simulated(self.problem, self.scale, v, split(key, len(v)), ticker))
         sound = np.isfinite(found).all(1)
         return replace(
             self,

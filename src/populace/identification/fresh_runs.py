@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from .._types import Key
 from ..calibration.ensemble_smoother import gaps_of
 from ..calibration.pairs import products
 from ..core.executor import Ticker
+from ..core.host import split
 from .expected import Known, simulated
 
 
@@ -31,7 +31,7 @@ def replicated(known: Known, v: np.ndarray, count: int, key: Key, ticker: Ticker
     their luck cancels (`pairs.py`), with jackknife errors. All points have the same keys: what luck they share is not
     in the rise.
     """
-    keys = jnp.tile(jr.split(key, count), len(v))
+    keys = jnp.tile(split(key, count), len(v))
     rows = np.repeat(v, count, axis=0)
     gaps = gaps_of(known.problem, simulated(known.problem, known.scale, rows, keys, ticker)).reshape(len(v), count, -1)
     sound = np.asarray(np.isfinite(gaps).all(2))

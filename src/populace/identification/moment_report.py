@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verdict, cell
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
+from ..core.host import split
 from .reached import typical
 
 _APART = 2.0
@@ -133,7 +133,7 @@ def moment_report(fit: Fit, key: Key, replicates: int) -> MomentReport:
     problem, target = fit.problem, fit.problem.target
     middle = typical(fit)
     same = {name: jnp.repeat(jnp.asarray(v)[middle][None], replicates, axis=0) for name, v in fit.draws.items()}
-    again = problem.simulate(same, jr.split(key, replicates), Ticker(None, "", replicates)).moments
+    again = problem.simulate(same, split(key, replicates), Ticker(None, "", replicates)).moments
     errors = _half_width(again)
     runs = fit.moments[~fit.excluded]
     middle = np.nanmedian(runs, axis=0)

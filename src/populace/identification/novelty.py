@@ -23,6 +23,7 @@ from .._results import Code
 from .._types import Key
 from ..calibration.tally import Tally
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Ask, Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
@@ -142,8 +143,8 @@ class NoveltySearch(Method[Problem, Explored, Explored]):
         else:
             of = self._repeated(state, left, placing)
             unit = state.unit[of]
-        keys = jr.split(running, len(unit) * self.replicates)
-        batch = task.space.from_unit(jnp.asarray(np.clip(unit, _EDGE, 1.0 - _EDGE), jnp.float32))
+        keys = split(running, len(unit) * self.replicates)
+        batch = task.space.from_unit(np.clip(unit, _EDGE, 1.0 - _EDGE))
         many = jax.tree.map(lambda leaf: jnp.repeat(leaf, self.replicates, axis=0), batch)
         return Spread(Simulate(many, keys, none=origin != START), unit, of[: len(unit)], origin)
 

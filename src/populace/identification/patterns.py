@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from rich.progress import Progress
@@ -100,9 +99,7 @@ def _told(problem: Problem, method: NoveltySearch, seen: Explored, calls: int) -
         grid=grid,
         cells=found,
         hits=often,
-        examples={
-            n: np.asarray(v) for n, v in problem.space.from_unit(jnp.asarray(seen.unit[example], jnp.float32)).items()
-        },
+        examples={n: np.asarray(v) for n, v in problem.space.from_unit(seen.unit[example]).items()},
         by_search=len(own),
         by_design=len(even),
         by_both=both,

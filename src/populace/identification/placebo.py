@@ -21,7 +21,7 @@ from ..problem.problem import Problem
 from ..problem.target import Target
 from .moment_report import MomentReport, moment_report
 from .placebo_fits import PlaceboFits, PlaceboKind, Scored, same
-from .placebos import AmplitudeAdjusted, Permuted, Placebo, Reversed
+from .placebos import AmplitudeAdjusted, Data, Permuted, Placebo, Reversed
 from .reached import reached
 from .telltales import telltales
 
@@ -71,19 +71,19 @@ def placebo(
         elif problem.target.covariance is None and method.needs_covariance:
             problem, spent = with_pilot_covariance(problem, piloting, budget, where and where / "pilot", shown)
         fitted = _Fitting(problem, method, fitting, budget - spent, predictive, where, shown)
-        fit = fitted(problem.target.values, 0) if fit is None else fit
+        fit = fitted(None, 0) if fit is None else fit
         report = moment_report(fit, judging, _REPLICATES)
         units = _units(problem.target, report)
         found = tuple(
-            _judged(one, values, units, fitted, jr.fold_in(judging, i + 1), 1 + i * draws)
-            for i, (one, values) in enumerate(zip(kinds, drawn, strict=True))
+            _judged(one, data, units, fitted, jr.fold_in(judging, i + 1), 1 + i * draws)
+            for i, (one, data) in enumerate(zip(kinds, drawn, strict=True))
         )
     return PlaceboFits(fit, _scored(fit, report, units), found, budget)
 
 
 @dataclass(frozen=True)
 class _Fitting:
-    """How every fit is made: the problem with moments (k,) in the place of the data's, fit number `number`."""
+    """How every fit is made: the problem with other data in the place of its own, fit number `number`."""
 
     problem: Problem
     method: Method
@@ -93,9 +93,10 @@ class _Fitting:
     folder: Path | None
     shown: Progress | None
 
-    def __call__(self, values: np.ndarray, number: int) -> Fit:
+    def __call__(self, data: Data | None, number: int) -> Fit:
+        target = self.problem.target
         return calibrate(
-            self.problem.with_target(self.problem.target.with_values(values)),
+            self.problem if data is None else self.problem.with_target(target.with_values(*data)),
             self.method,
             jr.fold_in(self.key, number),
             budget=self.budget,
@@ -105,13 +106,13 @@ class _Fitting:
         )
 
 
-def _judged(kind: Placebo, values: np.ndarray, units: Target, fitted: _Fitting, key: Key, first: int) -> PlaceboKind:
-    """Fits to draws of a placebo, whose moments are `values` (m, k); none where these are the data's own."""
-    shift = Standardised()(values, units)
+def _judged(kind: Placebo, data: list[Data], units: Target, fitted: _Fitting, key: Key, first: int) -> PlaceboKind:
+    """Fits to draws of a placebo; none where their moments are the data's own."""
+    shift = Standardised()(np.stack([one.moments for one in data]), units)
     if same(shift):
         seen = telltales(units, kind, host_generator(key))
         return PlaceboKind(kind.name, kind.keeps(), kind.chance, shift, (), (), seen)
-    fits = tuple(fitted(row, first + j) for j, row in enumerate(values))
+    fits = tuple(fitted(one, first + j) for j, one in enumerate(data))
     reports = [moment_report(one, jr.fold_in(key, j), _REPLICATES) for j, one in enumerate(fits)]
     scores = tuple(_scored(one, report, units) for one, report in zip(fits, reports, strict=True))
     return PlaceboKind(kind.name, kind.keeps(), kind.chance, shift, scores, fits, ())
@@ -144,17 +145,18 @@ def _check(
         )
 
 
-def _drawn(kind: Placebo, target: Target, key: Key, draws: int) -> np.ndarray:
-    """Moments of draws of a placebo, (m, k); a draw on which a moment is not defined is drawn again."""
-    generator, rows = host_generator(key), []
+def _drawn(kind: Placebo, target: Target, key: Key, draws: int) -> list[Data]:
+    """Draws of a placebo; one on which a moment is not defined is drawn again."""
+    generator = host_generator(key)
+    found: list[Data] = []
     wanted = draws if kind.chance else 1
     for _ in range(wanted * (_TRIES if kind.chance else 1)):
-        row = kind.values(target, generator)
-        if np.isfinite(row).all():
-            rows.append(row)
-        if len(rows) == wanted:
-            return np.stack(rows)
-    wrong = target.labels[int(np.argmin(np.isfinite(row)))]  # pyright: ignore[reportPossiblyUnboundVariable]
+        data = kind.data(target, generator)
+        if np.isfinite(data.moments).all():
+            found.append(data)
+        if len(found) == wanted:
+            return found
+    wrong = target.labels[int(np.argmin(np.isfinite(data.moments)))]  # pyright: ignore[reportPossiblyUnboundVariable]
     raise TargetError(f"'{wrong}' is not defined on {kind.name} data: leave out the moment, or this placebo")
 
 

@@ -7,7 +7,7 @@ phases, so that what they have in common at a time stays; a series that is one n
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import numpy as np
@@ -21,6 +21,13 @@ from ..problem.target import Target
 _FEWEST = 4
 """Times below which a series has no course to speak of."""
 _REFINEMENTS = 20
+
+
+class Data(NamedTuple):
+    """One draw: its moments (k,), and its series (times, ...) by name."""
+
+    moments: np.ndarray
+    series: dict[str, np.ndarray]
 
 
 class Placebo(eqx.Module):
@@ -47,9 +54,10 @@ class Placebo(eqx.Module):
         **Raises:** `TargetError` where the target's data do not allow it.
         """
 
-    def values(self, target: Target, generator: np.random.Generator) -> np.ndarray:
-        """The moments (k,) of one draw."""
-        return target.summarise({name: array[None] for name, array in self.draw(target, generator).items()})[0]
+    def data(self, target: Target, generator: np.random.Generator) -> Data:
+        """One draw with its moments."""
+        series = self.draw(target, generator)
+        return Data(target.summarise({name: array[None] for name, array in series.items()})[0], series)
 
 
 @final

@@ -14,7 +14,6 @@ more above it.
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
@@ -210,7 +209,7 @@ def recoverability(runs: Runs, key: Key) -> Recoverability:
 
 def in_units(space: Space, unit: np.ndarray) -> np.ndarray:
     """Points (m, d) on the priors' probability scale, in the parameters' own units."""
-    return np.asarray(space.flat(space.from_unit(jnp.asarray(unit, jnp.float32))), np.float64)
+    return np.asarray(space.flat(space.from_unit(unit)), np.float64)
 
 
 def _best(

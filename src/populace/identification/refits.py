@@ -18,6 +18,7 @@ from .._types import Key
 from ..calibration.ensemble_smoother import gaps_of
 from ..calibration.sandwich import Linearised
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.noise import host_generator
 from ..problem.problem import Problem
 from .response_surface import REACH, Frame, ResponseSurface
@@ -76,7 +77,7 @@ class Design:
     def run(self, y: np.ndarray, key: Key, ticker: Ticker) -> np.ndarray:
         """Gaps (n, k) of one run at each of y (n, r), NaN where it does not count."""
         real = jnp.asarray(self.centre + y @ self.across.T, jnp.float32)
-        seen = self.problem.simulate(self.problem.space.from_real(real), jr.split(key, len(y)), ticker)
+        seen = self.problem.simulate(self.problem.space.from_real(real), split(key, len(y)), ticker)
         return gaps_of(self.problem, np.where(seen.excluded[:, None], np.nan, seen.moments))
 
 

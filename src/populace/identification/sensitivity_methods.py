@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
@@ -272,7 +271,7 @@ def _deviations(
 ) -> np.ndarray:
     """The measure of draws of the mean function less that of the mean, at the same points (b, n, d): (draws, ...)."""
     b, n, d = unit.shape
-    points = surrogate.space.from_unit(jnp.asarray(unit.reshape(-1, d), jnp.float32))
+    points = surrogate.space.from_unit(unit.reshape(-1, d))
     centre = measure(surrogate.predict(points).mean.reshape(b, n, -1))
     drawn = surrogate.functions(points, key, _DRAWS)
     return np.stack([measure(one.reshape(b, n, -1)) - centre for one in drawn])

@@ -30,6 +30,7 @@ from .._results import Code, Figure, IntervalPanel, Result, Section, Table, Verd
 from .._types import Key, Parameters
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.plug import Plug
 from ..core.progress import display
 from ..problem.moment import Moment
@@ -206,13 +207,13 @@ def _simulated(
     """Observations of `most` runs, one behind the other, at each of `draws` posterior draws; NaN where one failed."""
     pick, run = jr.split(key)
     real = np.repeat(fit.estimate.draws(fit.problem, pick, draws), most, axis=0)
-    batch: Parameters = fit.problem.space.from_real(jnp.asarray(real, jnp.float32))
+    batch: Parameters = fit.problem.space.from_real(real)
     simulator = fit.problem.simulator
     if callable(setting):
         simulator = setting(simulator)
     elif setting:
         simulator, batch = before(simulator, setting, batch)
-    out = simulator.simulate(batch, jr.split(run, len(real)), ticker)
+    out = simulator.simulate(batch, split(run, len(real)), ticker)
     failed = np.asarray(out.excluded)
     return {
         name: np.where(failed.reshape((-1,) + (1,) * (np.ndim(v) - 1)), np.nan, np.asarray(v, np.float32))

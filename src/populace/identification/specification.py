@@ -25,6 +25,7 @@ from ..calibration.fit import Fit
 from ..calibration.judgement import scales, whitened
 from ..calibration.sandwich import LEAST, Linearised, linearised
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.progress import display
 from ..problem.covariance import factor
 from ..problem.problem import Problem
@@ -310,7 +311,7 @@ def _made(
     """Data sets (n, k) that a simulator makes, as gaps to the data in independent units; those of which the fitted
     moments are defined.
     """
-    batch = simulator.simulate(at, jr.split(key, count), ticker)
+    batch = simulator.simulate(at, split(key, count), ticker)
     moments = np.asarray(problem.target.summarise(batch.observations), np.float64)
     sound = ~batch.excluded & np.isfinite(moments[:, problem.target.fitted]).all(1)
     if sound.sum() < _FEWEST:

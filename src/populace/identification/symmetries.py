@@ -11,14 +11,13 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from .._types import Key
 from ..calibration.judgement import whitened
 from ..calibration.sandwich import Linearised
 from ..core.executor import Ticker
+from ..core.host import split
 from ..problem.problem import Problem
 from ..problem.space import Space
 
@@ -190,8 +189,8 @@ def _apart(problem: Problem, rows: np.ndarray, key: Key, count: int, ticker: Tic
     """How far the moments of runs at rows[1:] lie from those at rows[0], root mean square over keys and moments;
     infinite where a run does not count.
     """
-    batch = problem.space.unflat(jnp.asarray(np.repeat(rows, count, axis=0), jnp.float32))
-    keys = jr.split(key, count)[np.tile(np.arange(count), len(rows))]
+    batch = problem.space.unflat(np.repeat(rows, count, axis=0))
+    keys = split(key, count)[np.tile(np.arange(count), len(rows))]
     seen = problem.simulate(batch, keys, ticker, none=True)
     gaps = whitened(problem, seen.moments).reshape(len(rows), count, -1)
     lost = np.array(seen.excluded).reshape(len(rows), count).max(1)

@@ -62,8 +62,7 @@ def views(play: Play) -> dict[str, Any]:
     arrays, static = eqx.partition(dict(play.together), eqx.is_array)
     sets, runs = len(play.policies), play.keys.shape[0]
     many = (tiled(play.keys, sets), repeated(arrays, runs))
-    first = jax.tree.map(lambda leaf: leaf[0], many)
-    size = executor.chunk_size(_views, (play.made, static), first, sets * runs)
+    size = executor.chunk_size(_views, (play.made, static), many)
     rows = executor.stack_rows(list(executor.chunks(_views, (play.made, static), many, size=size)))
     return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(sets, runs, *leaf.shape[1:]), rows)
 

@@ -151,9 +151,8 @@ def score(
     parts, plain = eqx.partition(around, eqx.is_array)
     parts = jax.tree.map(lambda leaf: leaf.reshape(sets * runs, *leaf.shape[2:]), parts)
     many = (jnp.tile(keys, sets), jax.tree.map(lambda leaf: jnp.repeat(leaf, runs, axis=0), arrays), parts)
-    first = jax.tree.map(lambda leaf: leaf[0], many)
     shared = (watched, static, plain)
-    size = executor.chunk_size(_scored, shared, first, sets * runs)
+    size = executor.chunk_size(_scored, shared, many)
     out = executor.stack_rows(list(executor.chunks(_scored, shared, many, size=size)))
     if (out.fault != NEVER).any():
         raise FaultError(

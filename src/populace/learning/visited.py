@@ -171,8 +171,7 @@ def visits(
     runs, each = keys.shape[0], max(1, points // (keys.shape[0] * len(sets)))
     stacked = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), runs, axis=0), *arrays)
     many, shared = (jnp.tile(keys, len(sets)), stacked), (made.game, static, each, slopes)
-    first = jax.tree.map(lambda leaf: leaf[0], many)
-    size = executor.chunk_size(_one_run, shared, first, runs * len(sets))
+    size = executor.chunk_size(_one_run, shared, many)
     rows = executor.stack_rows(list(executor.chunks(_one_run, shared, many, size=size)))
     notes, fault = rows
     if (fault != NEVER).any():

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable as CallableOf
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -23,12 +24,14 @@ from ..core.draw import Draw
 from ..core.ensemble import OneRun, one_run
 from ..core.executor import Ticker
 from ..core.fingerprint import fingerprint
+from ..core.host import by_groups, placed
 from ..core.model import Model, Parameter, bind, parameters
 from ..core.plug import Plug
 from ..core.record import EveryStep, Recording
 from ..core.simulate import NEVER
 from ..core.site import stable_hash
 from .observation import ObservationModel
+from .rows import Row, attempt, raised, split
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ class Simulation(Simulator):
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
         shared = self.one()
-        rows = (keys, {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()})
-        size = executor.chunk_size(one_run, shared, jax.tree.map(lambda leaf: leaf[0], rows), keys.shape[0])
+        rows = (keys, {name: placed(value) for name, value in parameters.items()})
+        size = executor.chunk_size(one_run, shared, rows)
         out = executor.stack_rows(list(executor.chunks(one_run, shared, rows, size=size, progress=ticker)))
         reasons = {"a site was given a number outside its domain": out.fault != NEVER}
         reasons["a population outgrew its capacity"] = out.needed > 0
@@ -110,19 +113,14 @@ class Callable(Simulator):
         return {}
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        host = {name: np.asarray(value) for name, value in parameters.items()}
-        results: list[dict[str, np.ndarray] | None] = []
+        results: list[Row | None] = []
         failures: list[str] = []
-        for i in range(keys.shape[0]):
-            one = {name: float(v[i]) if v.ndim == 1 else v[i] for name, v in host.items()}
-            try:
-                results.append({k: np.asarray(v, np.float32) for k, v in self.function(one, keys[i]).items()})
-                failures.append("")
-            except Exception as error:
-                results.append(None)
-                failures.append(f"the simulator raised {type(error).__name__}: {error}")
+        for i, one in enumerate(split(parameters, keys.shape[0])):
+            row, error = attempt(self.function, one, keys[i])
+            results.append(row)
+            failures.append("" if error is None else raised(error))
             ticker.advance(1)
-        return _assemble(results, failures)
+        return assemble(results, failures)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "callable", "name": _name(self.function), "source": source_hash(self.function)}
@@ -137,9 +135,9 @@ class Traceable(Simulator):
         return {}
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        rows = (keys, {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()})
+        rows = (keys, {name: placed(value) for name, value in parameters.items()})
         call = _traceable(self.function)
-        size = executor.chunk_size(call, None, jax.tree.map(lambda leaf: leaf[0], rows), keys.shape[0])
+        size = executor.chunk_size(call, None, rows)
         return _judge(executor.stack_rows(list(executor.chunks(call, None, rows, size=size, progress=ticker))), {})
 
     def describe(self) -> dict[str, Any]:
@@ -162,10 +160,11 @@ class Observed(Simulator):
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
         own = set(_observer_parameters(self.observers))
         inner = self.simulator.simulate({k: v for k, v in parameters.items() if k not in own}, keys, ticker)
-        values = {k: jnp.asarray(v, jnp.float32) for k, v in parameters.items() if k in own}
-        seen, fault = _observe(self.observers, values, keys, inner.observations)
-        reasons = {"an observation model was given a number outside its domain": np.asarray(fault) & ~inner.excluded}
-        outer = _judge({k: np.asarray(v) for k, v in seen.items()}, reasons, known=inner.excluded)
+        values = {k: placed(v) for k, v in parameters.items() if k in own}
+        many = (values, keys, inner.observations)
+        seen, fault = executor.stack_rows(list(by_groups(partial(_observe, self.observers), many)))
+        reasons = {"an observation model was given a number outside its domain": fault & ~inner.excluded}
+        outer = _judge(seen, reasons, known=inner.excluded)
         return Batch(outer.observations, outer.excluded, {**inner.reasons, **outer.reasons})
 
     def describe(self) -> dict[str, Any]:
@@ -180,7 +179,7 @@ def _observer_parameters(observers: dict[str, ObservationModel]) -> dict[str, Pa
 
 @eqx.filter_jit
 def _observe(
-    observers: dict[str, ObservationModel], values: dict[str, Array], keys: Key, observations: dict[str, Any]
+    observers: dict[str, ObservationModel], many: tuple[dict[str, Array], Key, dict[str, Any]]
 ) -> tuple[dict[str, Array], Array]:
     def one(values: dict[str, Array], key: Key, seen: dict[str, Array]) -> tuple[dict[str, Array], Array]:
         wrong = jnp.array(False)
@@ -192,7 +191,7 @@ def _observe(
             wrong = wrong | draw.faulty()
         return seen, wrong
 
-    return jax.vmap(one)(values, keys, {k: jnp.asarray(v) for k, v in observations.items()})
+    return jax.vmap(one)(*many)
 
 
 _wrapped: dict[Any, CallableOf[[Any, Any], Any]] = {}
@@ -223,8 +222,14 @@ def _judge(
     return Batch(observations, excluded, counted)
 
 
-def _assemble(results: list[dict[str, np.ndarray] | None], failures: list[str]) -> Batch:
-    """Rows of a callable as a batch; the commonest set of shapes is taken to be the right one."""
+def assemble(results: list[Row | None], failures: list[str]) -> Batch:
+    """Runs made one at a time as a batch; the commonest set of shapes is taken to be the right one.
+
+    **Arguments:** `failures`: a sentence a run, empty where it came back; the sentence is put in for a run of another
+    shape.
+
+    **Raises:** `SimulatorError` when no run came back, or none with an observation.
+    """
     shapes = [None if r is None else tuple(sorted((k, v.shape) for k, v in r.items())) for r in results]
     seen = [s for s in shapes if s is not None]
     if not seen:

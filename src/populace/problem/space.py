@@ -8,11 +8,12 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._errors import DomainError, SpaceError, did_you_mean
 from .._types import Key, Parameters
 from ..core.domain import Domain
+from ..core.host import by_rooms, placed, traced
 from ..core.model import Parameter
 from .prior import Prior
 
@@ -39,12 +40,13 @@ class Space:
         if not self._priors:
             raise SpaceError("a space has at least one parameter: Space(beta=numpyro.distributions.Uniform(0.0, 1.0))")
         self._sample = jax.jit(self._sampled, static_argnums=1)
-        self._log_prob = jax.jit(partial(self._sum, Prior.log_prob))
-        self._log_jacobian = jax.jit(partial(self._sum, Prior.log_jacobian))
-        self._to_real = jax.jit(partial(self._columns, Prior.to_real))
-        self._cdf = jax.jit(partial(self._columns, Prior.cdf))
-        self._from_real = jax.jit(partial(self._each, Prior.from_real))
-        self._from_unit = jax.jit(partial(self._each, Prior.from_unit))
+        self._log_prob = by_rooms(partial(self._sum, Prior.log_prob))
+        self._log_jacobian = by_rooms(partial(self._sum, Prior.log_jacobian))
+        self._log_prob_real = by_rooms(self._density)
+        self._to_real = by_rooms(partial(self._columns, Prior.to_real))
+        self._cdf = by_rooms(partial(self._columns, Prior.cdf))
+        self._from_real = by_rooms(partial(self._each, Prior.from_real))
+        self._from_unit = by_rooms(partial(self._each, Prior.from_unit))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,11 +102,15 @@ class Space:
 
     def flat(self, batch: Parameters) -> Float[Array, "n d"]:
         """The batch as a matrix."""
-        return jnp.concatenate([value.reshape((value.shape[0], -1)) for value in self._given(batch).values()], axis=1)
+        given = list(self._given(batch).values())
+        if not traced(given):
+            return placed(np.concatenate([np.asarray(value).reshape(len(value), -1) for value in given], axis=1))
+        return jnp.concatenate([value.reshape((value.shape[0], -1)) for value in given], axis=1)
 
-    def unflat(self, matrix: Float[Array, "n d"]) -> dict[str, Float[Array, "n ..."]]:
+    def unflat(self, matrix: Float[ArrayLike, "n d"]) -> dict[str, Float[Array, "n ..."]]:
         """The batch of a matrix: the inverse of `flat`."""
-        return self._each(lambda prior, part: part.reshape((part.shape[0], *prior.shape)), self._parts(matrix))
+        parts = self._each(lambda prior, part: part.reshape((part.shape[0], *prior.shape)), self._parts(matrix))
+        return {name: placed(part) for name, part in parts.items()}
 
     def to_real(self, batch: Parameters) -> Float[Array, "n d"]:
         """The batch on the real line, number by number, without bounds.
@@ -114,17 +120,17 @@ class Space:
         """
         return self._to_real(self._given(batch))
 
-    def from_real(self, real: Float[Array, "n d"]) -> dict[str, Float[Array, "n ..."]]:
+    def from_real(self, real: Float[ArrayLike, "n d"]) -> dict[str, Float[Array, "n ..."]]:
         """The inverse of `to_real`, strictly inside the support."""
         return self._from_real(self._parts(real))
 
-    def log_jacobian(self, real: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def log_jacobian(self, real: Float[ArrayLike, "n d"]) -> Float[Array, " n"]:
         """Log |det d from_real / d real|."""
         return self._log_jacobian(self._parts(real))
 
-    def log_prob_real(self, real: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def log_prob_real(self, real: Float[ArrayLike, "n d"]) -> Float[Array, " n"]:
         """The log-density of the prior on the real line."""
-        return self.log_prob(self.from_real(real)) + self.log_jacobian(real)
+        return self._log_prob_real(self._parts(real))
 
     def cdf(self, batch: Parameters) -> Float[Array, "n d"]:
         """Each number on its prior's probability scale, in [0, 1].
@@ -134,7 +140,7 @@ class Space:
         """
         return self._cdf(self._given(batch))
 
-    def from_unit(self, unit: Float[Array, "n d"]) -> dict[str, Float[Array, "n ..."]]:
+    def from_unit(self, unit: Float[ArrayLike, "n d"]) -> dict[str, Float[Array, "n ..."]]:
         """The batch at given prior probabilities, the inverse of `cdf`: it turns a design on the unit cube into one
         that follows the prior. Where numpyro has no quantiles, by interpolation in 20,000 draws.
 
@@ -172,7 +178,7 @@ class Space:
         for name, prior in self._priors.items():
             if name not in batch:
                 raise SpaceError(f"the batch holds no '{name}'; {did_you_mean(name, list(batch))}")
-            value = jnp.asarray(batch[name], jnp.float32)
+            value = placed(batch[name])
             if value.shape[1:] != prior.shape or value.ndim == 0:
                 raise SpaceError(
                     f"'{name}' has shape {value.shape} in the batch, not (n, {', '.join(map(str, prior.shape))})"
@@ -180,20 +186,24 @@ class Space:
             given[name] = value
         return given
 
-    def _parts(self, matrix: Float[Array, "n d"]) -> dict[str, Array]:
-        matrix = jnp.asarray(matrix, jnp.float32)
-        if matrix.ndim != 2 or matrix.shape[1] != self.size:
+    def _parts(self, matrix: Float[ArrayLike, "n d"]) -> dict[str, Array]:
+        on: Any = jnp if traced(matrix) else np  # on the device each number of rows would be split by its own program
+        rows = on.asarray(matrix, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.size:
             raise SpaceError(
-                f"a matrix of shape {matrix.shape} is no batch of {self.size} numbers: give (n, {self.size})"
+                f"a matrix of shape {rows.shape} is no batch of {self.size} numbers: give (n, {self.size})"
             )
         cuts = np.cumsum([prior.size for prior in self._priors.values()])[:-1]
-        return dict(zip(self._priors, jnp.split(matrix, cuts, axis=1), strict=True))
+        return dict(zip(self._priors, on.split(rows, cuts, axis=1), strict=True))
 
     def _sampled(self, key: Key, n: int) -> dict[str, Array]:
         return {name: prior.sample(key, n) for name, prior in self._priors.items()}
 
     def _each(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> dict[str, Array]:
         return {name: of(prior, values[name]) for name, prior in self._priors.items()}
+
+    def _density(self, parts: dict[str, Array]) -> Array:
+        return self._sum(Prior.log_prob, self._each(Prior.from_real, parts)) + self._sum(Prior.log_jacobian, parts)
 
     def _sum(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> Array:
         return jnp.stack(list(self._each(of, values).values())).sum(0)

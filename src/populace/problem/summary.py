@@ -1,6 +1,7 @@
 """All moments of a target as one compiled function of a batch of runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import jax
@@ -73,6 +74,15 @@ class Summary:
     def of_data(self) -> np.ndarray:
         """The summary of the data, (k,) float64, in the arithmetic that the runs get."""
         return self({name: one.values[None] for name, one in self.series.items()})[0]
+
+    def observed(self, run: Observations) -> dict[str, Series]:
+        """What was observed in one run, name to (times, ...), in the place of the data: their missing times are cut."""
+        found = {}
+        for name, one in self.series.items():
+            array = np.asarray(_fitted(one, {k: np.asarray(v)[None] for k, v in run.items()})[0], np.float64)
+            present = one.present.reshape((-1,) + (1,) * (array.ndim - 1))
+            found[name] = replace(one, values=np.where(present, array, 0.0))
+        return found
 
     def __call__(self, observations: Mapping[str, Any]) -> np.ndarray:
         """Summaries (n, k) float64 of a batch of n runs; see `Target.summarise`."""

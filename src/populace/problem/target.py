@@ -39,7 +39,8 @@ class Target:
 
     **Attributes:** `labels` (k,), fitted moments first; `values` (k,) float64, the data's moments, computed in the
     float32 arithmetic of simulated ones; `fitted` (k,) bool; `covariance` (k, k) float64 or None;
-    `covariance_source`; `missing`: series name to its number of missing times; `series`: the series that moments read.
+    `covariance_source`; `missing`: series name to its number of missing times; `series`: the series that moments read; `told`: whether
+    `values` are not those of `data` (see `with_values`).
 
     **Raises:** `TargetError` where these do not fit each other.
     """
@@ -53,6 +54,7 @@ class Target:
     fitted: np.ndarray
     summary: Summary
     time_unit: str
+    told: bool
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Target:
         first = len(Summary(moments, series).labels)
         values = summary.of_data()
         object.__setattr__(self, "time_unit", time_unit)
+        object.__setattr__(self, "told", False)
         self._set(MappingProxyType(series), moments, held_out, summary, values, np.arange(len(values)) < first)
         self._check_values()
         if covariance is not None:
@@ -119,7 +122,7 @@ class Target:
     @property
     def series(self) -> Mapping[str, Series]:
         """The series that a moment reads."""
-        return self.summary.series
+        return {name: self.data[name] for name in self.summary.series}
 
     @property
     def missing(self) -> dict[str, int]:
@@ -170,28 +173,32 @@ class Target:
 
         Nothing is compiled again.
         """
-        new = self._again(self.values)
+        new = self._again(self.values, self.data, self.told)
         new._know(checked(matrix, self.labels), source)
         return new
 
-    def with_values(self, values: np.ndarray) -> "Target":
+    def with_values(self, values: np.ndarray, run: Mapping[str, Any] | None = None) -> "Target":
         """The same target with other moments (k,), as if a run had been observed in place of the data.
 
-        Fits and distances see `values` alone; `data` and the covariance stay as they are. Nothing is compiled again.
+        **Arguments:** `run`: what was observed in it, (times, ...) a series that moments read. Without it `data` stay
+        as they are: distances and most methods see `values` alone, and what reads series refuses such a target. The
+        covariance stays. Nothing is compiled again.
 
         **Raises:** `TargetError` for another shape, or a number that is not finite.
         """
         values = np.array(values, np.float64)
         if values.shape != self.values.shape or not np.isfinite(values).all():
             raise TargetError(f"moments of shape {values.shape} are no {len(self.labels)} finite numbers")
-        new = self._again(values)
+        data = self.data if run is None else {**self.data, **self.summary.observed(run)}
+        new = self._again(values, data, run is None)
         new._know(self.covariance, self.covariance_source)
         return new
 
-    def _again(self, values: np.ndarray) -> "Target":
+    def _again(self, values: np.ndarray, data: Mapping[str, Series], told: bool) -> "Target":
         new = object.__new__(Target)
         object.__setattr__(new, "time_unit", self.time_unit)
-        new._set(self.data, self.moments, self.held_out, self.summary, values, self.fitted)
+        object.__setattr__(new, "told", told)
+        new._set(MappingProxyType(dict(data)), self.moments, self.held_out, self.summary, values, self.fitted)
         return new
 
     def sentence(self) -> str:

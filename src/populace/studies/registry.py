@@ -36,10 +36,17 @@ def _influenza() -> "Study":
     return Influenza()
 
 
+def _islands() -> "Study":
+    from .islands import IslandsInverted
+
+    return IslandsInverted()
+
+
 STUDIES: dict[str, Entry] = {
     "brock-hommes": Entry("A market of two beliefs and the S&P 500, 2015", _brock_hommes),
     "fishery": Entry("A fish war: harvesters who learn, and the audit of what they learned", _fishery),
     "influenza": Entry("Influenza in a boarding school, 1978", _influenza),
+    "islands": Entry("Growth on islands: a known truth, found again", _islands),
 }
 
 

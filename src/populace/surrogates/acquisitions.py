@@ -1,4 +1,7 @@
-"""Where to run next to learn where runs are acceptable: which of many candidates a classifier would learn most from.
+"""Where to run next: what an acquisition is, and those that learn where runs are acceptable.
+
+Those of the region ask which of many candidates a classifier would learn most from. Those of the optimum and of the
+posterior stand in files of their own, and `Bandit` shares a batch among several of a kind.
 
 A batch of the best would be a batch of the same: scores are shaken, so that it is a draw in proportion to a power of
 them (Kirsch and others 2023, Transactions on Machine Learning Research: stochastic batch acquisition).
@@ -6,6 +9,7 @@ them (Kirsch and others 2023, Transactions on Machine Learning Research: stochas
 
 import abc
 import functools
+from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax.random as jr
@@ -16,19 +20,24 @@ from .samplers import Sobol
 
 _TINY = 1e-12
 
+Said = TypeVar("Said")
+"""What is said of candidates before one is chosen."""
 
-class Acquisition(eqx.Module):
+
+class Acquisition(eqx.Module, Generic[Said]):
     """A choice among candidates. One method."""
 
     @abc.abstractmethod
-    def choose(self, said: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-        """Indices (count,) of different candidates.
+    def choose(self, said: Said, count: int, generator: np.random.Generator) -> np.ndarray:
+        """Indices (count,) of candidates, the most wanted first. They differ, but where a candidate is to be run more
+        than once (and its kind of acquisition says so).
 
-        **Arguments:** `said` (members, m): each member's probability that a run at a candidate is acceptable.
+        **Arguments:** `said`: for a region (members, m), each member's probability that a run at a candidate is
+        acceptable; for an optimum a `Foreseen`; for a posterior a `WeighedDraws`.
         """
 
 
-class Entropy(Acquisition):
+class Entropy(Acquisition[np.ndarray]):
     """Where it is least known whether a run is acceptable: the entropy of the mean probability, to a power."""
 
     power: float = eqx.field(static=True, default=3.0)
@@ -37,7 +46,7 @@ class Entropy(Acquisition):
         return shaken(self.power * np.log(np.maximum(entropy(said.mean(0)), _TINY)), count, generator)
 
 
-class Disagreement(Acquisition):
+class Disagreement(Acquisition[np.ndarray]):
     """Where members contradict each other: entropy of the mean less mean entropy, to a power (Houlsby and others 2011,
     arXiv:1112.5745). What another seed decides is not asked for again.
     """
@@ -49,7 +58,7 @@ class Disagreement(Acquisition):
         return shaken(self.power * np.log(np.maximum(score, _TINY)), count, generator)
 
 
-class Straddle(Acquisition):
+class Straddle(Acquisition[np.ndarray]):
     """Near the edge and unsure of it: 1.96 sd - |mean| of the members' probits (Bryan and others 2005, NIPS 18)."""
 
     power: float = eqx.field(static=True, default=3.0)
@@ -59,7 +68,7 @@ class Straddle(Acquisition):
         return shaken(self.power * (1.96 * probits.std(0) - np.abs(probits.mean(0))), count, generator)
 
 
-class PositivesThenEntropy(Acquisition):
+class PositivesThenEntropy(Acquisition[np.ndarray]):
     """Candidates called acceptable (above a half), at random; where they are too few, those of the largest entropy.
 
     The scheme of Lamperti, Roventini and Sani (2018, Journal of Economic Dynamics and Control 90:366).
@@ -74,7 +83,7 @@ class PositivesThenEntropy(Acquisition):
         return np.concatenate([picked, others[: count - picked.size]])
 
 
-class Passive(Acquisition):
+class Passive(Acquisition[np.ndarray]):
     """Candidates at random: what every other acquisition has to beat."""
 
     def choose(self, said: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -6,9 +6,11 @@ Values have mean 0 and variance 1 before anything is given: parameters on a scal
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import scipy.linalg
+from jaxtyping import Array
 
 from .._errors import MethodError
 from .._types import Key
@@ -86,6 +88,11 @@ class Squashed(eqx.Module):
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         far = (rows - self.middle) / self.spread
         return np.clip(far, -_PLAIN, _PLAIN) + np.sign(far) * np.log1p(_beyond(far))
+
+    def traced(self, rows: Array) -> Array:
+        """The same inside a trace."""
+        far = (rows - self.middle) / self.spread
+        return jnp.clip(far, -_PLAIN, _PLAIN) + jnp.sign(far) * jnp.log1p(jnp.maximum(jnp.abs(far) - _PLAIN, 0.0))
 
     def log_slopes(self, rows: np.ndarray) -> np.ndarray:
         """The logarithm of the derivative of each number, (..., k)."""

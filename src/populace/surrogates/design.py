@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import SpaceError
@@ -42,7 +41,7 @@ class Design(Result):
     @property
     def parameters(self) -> dict[str, Any]:
         """The points as a batch: name to (n, ...)."""
-        return self.space.from_unit(jnp.asarray(self.unit, jnp.float32))
+        return self.space.from_unit(self.unit)
 
     def extended(self, count: int) -> "Design":
         """`count` further points of the same sequence behind those that are there.
@@ -142,7 +141,7 @@ def _drawn(design: Design, count: int) -> tuple[np.ndarray, int]:
 def _passes(design: Design, points: np.ndarray) -> np.ndarray:
     if design.allowed is None:
         return np.ones(points.shape[0], bool)
-    batch = design.space.from_unit(jnp.asarray(points, jnp.float32))
+    batch = design.space.from_unit(points)
     verdict = np.asarray(design.allowed({name: np.asarray(value) for name, value in batch.items()}))
     if verdict.shape != (points.shape[0],) or verdict.dtype != bool:
         raise SpaceError(

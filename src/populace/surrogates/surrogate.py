@@ -89,7 +89,10 @@ class Surrogate(Result):
 
     def functions(self, points: Parameters, key: Key, draws: int) -> np.ndarray:
         """What the mean may be, (draws, m, k), jointly over the points of a draw."""
-        unit = np.asarray(self.space.cdf(points), np.float64)
+        return self.functions_unit(np.asarray(self.space.cdf(points), np.float64), key, draws)
+
+    def functions_unit(self, unit: np.ndarray, key: Key, draws: int) -> np.ndarray:
+        """`functions` at points (m, d) on the priors' probability scale."""
         centre = self.basis.back(self.fitted.predict(unit)).mean
         drawn = self.basis.moments(self.fitted.sample(unit, key, draws))
         return centre + np.sqrt(self.inflation) * (drawn - centre)

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from .._types import Key
+from ..core.host import room
 
 _LOOKS = 20
 """How often a member looks at the rows that it left out."""
@@ -156,11 +157,6 @@ def folds(count: int, members: int, generator: np.random.Generator, room: int) -
         learn[i, : rest.size], hold[i, : part.size] = rest, part
     learn_count = np.array([count - part.size for part in parts], np.int32)
     return Rows(*map(jnp.asarray, (learn, learn_count, hold, np.array([part.size for part in parts], np.int32))))
-
-
-def room(count: int, least: int = 32) -> int:
-    """The next power of two, so that few shapes are compiled; `least`, itself one, at the least."""
-    return max(least, 1 << int(count - 1).bit_length())
 
 
 def padded(rows: np.ndarray, filler: float = 0.0, least: int = 32) -> Array:
