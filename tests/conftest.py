@@ -42,7 +42,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # examples, pages and killed studie
     os.environ["XLA_FLAGS"] = _flags()
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "true"
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["MPLBACKEND"] = "Agg"
 gc.set_threshold(100_000, 50, 50)  # compiling makes objects by the million, and hardly a cycle: a tenth of the time

@@ -141,10 +141,10 @@ def upward_imports(modules: dict[str, Module]) -> list[str]:
 
 def cycles(modules: dict[str, Module]) -> list[str]:
     """One cycle of each room whose modules import each other in a circle."""
-    found = []
+    found, imports = [], list(house_imports(modules))
     for room in sorted({m.room for m in modules.values()} - {TOP}):
         graph: dict[str, set[str]] = {m.name: set() for m in modules.values() if m.room == room}
-        for i in house_imports(modules):
+        for i in imports:
             if i.source.name in graph and i.target in graph:
                 graph[i.source.name].add(i.target)
         try:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,14 @@ from typing import Any
 import pytest
 
 from populace.campaigns.store import Store
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A program that was started in the background ignores interrupts, and so do those that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 KINDS = ("sqlite", "postgresql")
 _NUMBERS = itertools.count()

@@ -139,7 +139,7 @@ def test_what_cannot_be_made_says_what_mends_it(placebo, target, match):
 
 def test_another_place_may_be_numbers():
     target = given(np.float64(3.0))
-    assert pop.AnotherPlace("Hull", {"y": 4.0}).data(target, np.random.default_rng(0)).moments[0] == 4.0
+    assert pop.AnotherPlace("Hull", {"y": 4.0}).drawn(target, np.random.default_rng(0)).moments[0] == 4.0
 
 
 # What fits to them say

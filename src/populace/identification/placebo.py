@@ -151,7 +151,7 @@ def _drawn(kind: Placebo, target: Target, key: Key, draws: int) -> list[Data]:
     found: list[Data] = []
     wanted = draws if kind.chance else 1
     for _ in range(wanted * (_TRIES if kind.chance else 1)):
-        data = kind.data(target, generator)
+        data = kind.drawn(target, generator)
         if np.isfinite(data.moments).all():
             found.append(data)
         if len(found) == wanted:

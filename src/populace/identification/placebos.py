@@ -54,7 +54,7 @@ class Placebo(eqx.Module):
         **Raises:** `TargetError` where the target's data do not allow it.
         """
 
-    def data(self, target: Target, generator: np.random.Generator) -> Data:
+    def drawn(self, target: Target, generator: np.random.Generator) -> Data:
         """One draw with its moments."""
         series = self.draw(target, generator)
         return Data(target.summarise({name: array[None] for name, array in series.items()})[0], series)
