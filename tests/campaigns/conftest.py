@@ -12,6 +12,7 @@ import pytest
 
 from populace.campaigns.store import Store
 
+
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
     """A program that was started in the background ignores interrupts, and so do those that it starts."""

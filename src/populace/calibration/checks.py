@@ -284,8 +284,8 @@ def _checked(
     draws: int,
     progress: bool | Progress | None,
 ) -> Calibration:
-    """`drawn`: from the problem with other data, a key, a count and a ticker to draws on the real scale, and why they ended.
-    Twice as many draws are taken as are ranked.
+    """`drawn`: from the problem with other data, a key, a count and a ticker to draws on the real scale, and why they
+    ended. Twice as many draws are taken as are ranked.
     """
     if datasets < 10 or draws < 10:
         raise MethodError(f"{datasets} data sets and {draws} draws show nothing: take 10 of each at the least")

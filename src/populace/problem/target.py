@@ -39,8 +39,8 @@ class Target:
 
     **Attributes:** `labels` (k,), fitted moments first; `values` (k,) float64, the data's moments, computed in the
     float32 arithmetic of simulated ones; `fitted` (k,) bool; `covariance` (k, k) float64 or None;
-    `covariance_source`; `missing`: series name to its number of missing times; `series`: the series that moments read; `told`: whether
-    `values` are not those of `data` (see `with_values`).
+    `covariance_source`; `missing`: series name to its number of missing times; `series`: the series that moments read;
+    `told`: whether `values` are not those of `data` (see `with_values`).
 
     **Raises:** `TargetError` where these do not fit each other.
     """
