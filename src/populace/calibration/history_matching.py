@@ -19,12 +19,13 @@ from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
 from ..problem.problem import Problem, Simulate, Simulated
+from ..surrogates.fitting import learned
 from ..surrogates.regressor import Regressor
 from ..surrogates.runs import Runs
 from ..surrogates.samplers import Replicated, Sobol
 from .accepted import real_of
 from .estimates import Estimate
-from .implausibility import Levels, Wave, cut, learned
+from .implausibility import Levels, Wave, cut
 from .tally import Tally
 
 _POINTS = 2_000

@@ -9,18 +9,12 @@ there in less than 5 % of cases (Friedrich Pukelsheim 1994, The American Statist
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
-import jax.random as jr
 import numpy as np
 
-from ..core.fingerprint import fingerprint
 from ..problem.target import Target
 from ..surrogates.acquisitions import reflected
-from ..surrogates.fitting import fit_surrogate
-from ..surrogates.regressor import Regressor
-from ..surrogates.runs import Runs
 from ..surrogates.surrogate import Emulated, Surrogate
 
 _FAILS = 0.02
@@ -86,30 +80,6 @@ class Left(NamedTuple):
     share: float
     shell: np.ndarray
     empty: bool
-
-
-class _Work:
-    """Runs and regressors as a key, by what they hold."""
-
-    def __init__(self, runs: Runs, regressors: tuple[Regressor, ...] | None) -> None:
-        self.runs, self.regressors = runs, regressors
-        self._digest = fingerprint([runs.unit, runs.moments, runs.space.describe(), runs.labels, regressors])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Work) and self._digest == other._digest
-
-    def __hash__(self) -> int:
-        return hash(self._digest)
-
-
-def learned(runs: Runs, regressors: tuple[Regressor, ...] | None) -> Surrogate:
-    """A surrogate of runs; the same runs give the same one, and it is remembered, as every wave asks for all before."""
-    return _learned(_Work(runs, regressors))
-
-
-@lru_cache(maxsize=16)
-def _learned(work: _Work) -> Surrogate:
-    return fit_surrogate(work.runs, jr.key(work.runs.size), regressors=work.regressors)
 
 
 def cut(levels: Levels, points: np.ndarray, cutoff: float, rng: np.random.Generator) -> Left:

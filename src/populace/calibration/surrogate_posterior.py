@@ -25,7 +25,7 @@ from ..surrogates.acquisitions import Acquisition
 from ..surrogates.bandit import Bandit, Credit, chosen, names, parts
 from ..surrogates.confirm import confirmed
 from ..surrogates.design import design
-from ..surrogates.fitting import fit_surrogate
+from ..surrogates.fitting import learned
 from ..surrogates.guard import Guarded, guarded
 from ..surrogates.posterior_acquisitions import PosteriorAcquisition, ShareOfDoubt, WeighedDraws
 from ..surrogates.regressor import Regressor
@@ -149,7 +149,7 @@ class SurrogatePosterior(Method[Problem, Designed, "EmulatedPosterior"]):
         key = jr.key(len(state.unit))
         valid = np.asarray(np.isfinite(state.moments).all(1))
         runs = Runs(task.space, state.unit, state.moments, valid, task.target.labels, state.tally.reasons)
-        surrogate = fit_surrogate(runs, key, regressors=self.regressors)
+        surrogate = learned(runs, self.regressors)
         return surrogate, surrogate_draws(surrogate, task.target, key)
 
 

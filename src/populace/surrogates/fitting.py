@@ -1,12 +1,14 @@
 """The verb `fit_surrogate`: runs in, a surrogate out, its regressors mixed as cross-validation says."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import jax.random as jr
 import numpy as np
 
 from .._errors import MethodError
 from .._types import Key
+from ..core.fingerprint import fingerprint
 from .basis import Basis
 from .bends import Bent
 from .conformal import Conformal
@@ -78,6 +80,30 @@ def fit_surrogate(
         tried=_table(tried, shares, [basis.back(one) for one in said], seen),
         checked=(blend, seen),
     )
+
+
+class _Work:
+    """Runs and regressors as a key, by what they hold."""
+
+    def __init__(self, runs: Runs, regressors: tuple[Regressor, ...] | None) -> None:
+        self.runs, self.regressors = runs, regressors
+        self._digest = fingerprint([runs.unit, runs.moments, runs.space.describe(), runs.labels, regressors])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Work) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+
+def learned(runs: Runs, regressors: tuple[Regressor, ...] | None) -> Surrogate:
+    """A surrogate of runs; the same runs give the same one. It is remembered, as methods ask again for the last."""
+    return _learned(_Work(runs, regressors))
+
+
+@lru_cache(maxsize=16)
+def _learned(work: _Work) -> Surrogate:
+    return fit_surrogate(work.runs, jr.key(work.runs.size), regressors=work.regressors)
 
 
 def usual(runs: int, outputs: int) -> tuple[Regressor, ...]:
