@@ -203,7 +203,7 @@ class IslandsInverted(Study):
     name = "islands"
     title = "Growth on islands: a known truth, found again"
     question = "From one run of a model of growth at known parameters: which of the six can be found again?"
-    budget = 6_000
+    budget = 3_000
 
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
         learning, matching, checking = jr.split(key, 3)
