@@ -16,22 +16,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._errors import MethodError, TargetError
-from .._results import Code
 from .._types import Key
-from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
-from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.problem import Problem, Simulated
 from ..problem.space import Space
 from ..problem.target import Target
 from ..surrogates.transitions import FittedTransitions, SeriesLikelihood, Transitions
 from . import nuts, population
 from .estimates import Estimate, systematic
-from .regions import Proposal, Region, Scale, proposed, surroundings
+from .regions import Proposal, Region, Scale, check_rounds, ended, proposed, surroundings
 from .tally import Tally
 
-_LEAST = 100
-"""Runs a round."""
 _HELD = 2_000
 """Draws of the posterior that a region is made to hold."""
 _PRIOR = 4_000
@@ -74,13 +70,9 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
         return False
 
     def start(self, task: Problem, key: Key, budget: int) -> Read:
-        if self.rounds < 1 or self.chains < 2 or self.draws < 50:
-            raise MethodError("take one round or more, two chains or more, and 50 draws or more in each")
-        if budget < _LEAST * self.rounds:
-            raise MethodError(
-                f"a budget of {budget} calls is too small for {self.rounds} rounds of {_LEAST} or more: give "
-                f"{_LEAST * self.rounds} or take fewer rounds"
-            )
+        if self.chains < 2 or self.draws < 50:
+            raise MethodError("take two chains or more, and 50 draws or more in each")
+        check_rounds(self.rounds, budget)
         data, d = observed(task.target), task.space.size
         return Read(
             np.zeros((0, d)),
@@ -106,8 +98,7 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
             found = _found(_Posterior(law.at(observed(task.target)), inputs), pick)
             draws = found.points[systematic(pick, found.weights, _HELD)]
             region, v = proposed(scale, (), Region.around(rows_of(scale, draws)), rng, count)
-        parameters = task.space.from_real(scale.real(v))
-        return Proposal(Simulate(parameters, split(simulate, count), keep=True), v, region)
+        return Proposal.at(task.space, v, simulate, region, keep=True)
 
     def tell(self, task: Problem, state: Read, ask: Proposal, answer: Simulated) -> Read:
         good = ~answer.excluded
@@ -123,10 +114,7 @@ class NeuralLikelihood(Method[Problem, Read, "LearnedLikelihood"]):
         )
 
     def done(self, task: Problem, state: Read, left: int) -> Done | None:
-        if state.counts.size < self.rounds:
-            return None
-        ran = "its one round was run" if self.rounds == 1 else f"all {self.rounds} rounds were run"
-        return Done(Code.CONVERGED, f"{ran}, {state.v.shape[0]} runs that count")
+        return ended(state.counts, self.rounds)
 
     def finish(self, task: Problem, state: Read, key: Key) -> "LearnedLikelihood":
         learn, search, walk, compare = jr.split(key, 4)

@@ -12,21 +12,17 @@ import jax.random as jr
 import numpy as np
 
 from .._errors import MethodError
-from .._results import Code
 from .._types import Key
-from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
-from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.problem import Problem, Simulated
 from ..problem.space import Space
 from ..surrogates.conditional import ConditionalDensity, Density
 from ..surrogates.flow_matching import FlowMatching
 from .estimates import Estimate
-from .regions import Proposal, Region, Scale, proposed, surroundings, weights
+from .regions import Proposal, Region, Scale, check_rounds, ended, proposed, surroundings, weights
 from .tally import Tally
 
-_LEAST = 100
-"""Runs a round."""
 _HELD = 2_000
 """Draws of the posterior that a region is made to hold."""
 _ATTEMPTS = 10
@@ -57,13 +53,7 @@ def begun(task: Problem, rounds: int, budget: int) -> Known:
 
     **Raises:** `MethodError` for no rounds, or too few calls a round.
     """
-    if rounds < 1:
-        raise MethodError("take one round or more")
-    if budget < _LEAST * rounds:
-        raise MethodError(
-            f"a budget of {budget} calls is too small for {rounds} rounds of {_LEAST} or more: give "
-            f"{_LEAST * rounds} or take fewer rounds"
-        )
+    check_rounds(rounds, budget)
     d, k = task.space.size, int(task.target.fitted.sum())
     regions = (np.zeros((0, d)), np.zeros((0, d, d)), np.zeros(0), np.zeros(0))
     return Known(np.zeros((0, d)), np.zeros((0, k)), np.zeros(0, int), regions, np.array(budget), Tally.empty())
@@ -85,14 +75,6 @@ def told(task: Problem, state: Known, ask: Proposal, answer: Simulated) -> Known
         np.array(int(state.left) - ask.calls()),
         state.tally.with_(answer),
     )
-
-
-def ended(state: Known, rounds: int) -> Done | None:
-    """Whether all rounds were run."""
-    if state.counts.size < rounds:
-        return None
-    ran = "its one round was run" if rounds == 1 else f"all {rounds} rounds were run"
-    return Done(Code.CONVERGED, f"{ran}, {state.v.shape[0]} runs that count")
 
 
 class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
@@ -124,14 +106,13 @@ class NeuralPosterior(Method[Problem, Known, "LearnedPosterior"]):
         else:
             draws, _ = _sampled(scale, _learned(self.density, scale, state, learn), data_of(task), pick, _HELD)
             region, v = proposed(scale, state.parts(), Region.around(draws), rng, count)
-        parameters = task.space.from_real(scale.real(v))
-        return Proposal(Simulate(parameters, split(simulate, count)), v, region)
+        return Proposal.at(task.space, v, simulate, region)
 
     def tell(self, task: Problem, state: Known, ask: Proposal, answer: Simulated) -> Known:
         return told(task, state, ask, answer)
 
     def done(self, task: Problem, state: Known, left: int) -> Done | None:
-        return ended(state, self.rounds)
+        return ended(state.counts, self.rounds)
 
     def finish(self, task: Problem, state: Known, key: Key) -> "LearnedPosterior":
         scale = Scale.of(task.space)

@@ -19,16 +19,15 @@ from jaxtyping import Array, Float
 
 from .._errors import MethodError
 from .._types import Key
-from ..core.host import split
 from ..core.noise import host_generator
 from ..core.rounds import Done, Method
-from ..problem.problem import Problem, Simulate, Simulated
+from ..problem.problem import Problem, Simulated
 from ..surrogates.ratio import ContrastiveRatio, FittedRatio, RatioAt
 from . import nuts, population
 from .estimates import Estimate, systematic
 from .neural_likelihood import Inputs, rows_of
-from .neural_posterior import Known, around, begun, data_of, ended, told
-from .regions import Proposal, Region, Scale, pooled, proposed
+from .neural_posterior import Known, around, begun, data_of, told
+from .regions import Proposal, Region, Scale, ended, pooled, proposed
 
 _HELD = 2_000
 """Draws of the posterior that a region is made to hold, and that an estimate keeps."""
@@ -76,14 +75,13 @@ class NeuralRatio(Method[Problem, Known, "LearnedRatio"]):
             density = _Posterior(self._learned(inputs, state, learn).at(data_of(task)), inputs)
             drawn = _drawn(density, pick, _HELD, (self.chains, self.draws))
             region, v = proposed(scale, state.parts(), Region.around(rows_of(scale, drawn.real)), rng, count)
-        parameters = task.space.from_real(scale.real(v))
-        return Proposal(Simulate(parameters, split(simulate, count)), v, region)
+        return Proposal.at(task.space, v, simulate, region)
 
     def tell(self, task: Problem, state: Known, ask: Proposal, answer: Simulated) -> Known:
         return told(task, state, ask, answer)
 
     def done(self, task: Problem, state: Known, left: int) -> Done | None:
-        return ended(state, self.rounds)
+        return ended(state.counts, self.rounds)
 
     def finish(self, task: Problem, state: Known, key: Key) -> "LearnedRatio":
         learn, draw = jr.split(key)

@@ -11,8 +11,12 @@ import equinox as eqx
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from .._errors import MethodError
+from .._results import Code
+from .._types import Key
 from ..core.executor import Ticker
-from ..core.rounds import Ask
+from ..core.host import split
+from ..core.rounds import Ask, Done
 from ..problem.problem import Problem, Simulate, Simulated
 from ..problem.space import Space
 from ..problem.target import Target
@@ -23,6 +27,8 @@ from .estimates import root_of
 _HALF = math.sqrt(3.0)
 """Half the width of a uniform law with variance 1."""
 _TRIES = 200_000
+_FEWEST = 100
+"""Calls of a round, at the least."""
 _ROOM = 1.2
 """How much wider an ellipsoid is than the draws that it holds."""
 
@@ -168,11 +174,39 @@ class Proposal(Ask):
     v: np.ndarray
     region: Region | None
 
+    @staticmethod
+    def at(space: Space, v: np.ndarray, key: Key, region: Region | None, *, keep: bool = False) -> "Proposal":
+        """Rows of the scale of a space, each with a key of its own; `keep`: as of `Simulate`."""
+        parameters = space.from_real(Scale.of(space).real(v))
+        return Proposal(Simulate(parameters, split(key, len(v)), keep=keep), v, region)
+
     def calls(self) -> int:
         return self.work.calls()
 
     def answer(self, task: Problem, ticker: Ticker) -> Simulated:
         return self.work.answer(task, ticker)
+
+
+def check_rounds(rounds: int, budget: int) -> None:
+    """Whether there are rounds, with calls enough in each.
+
+    **Raises:** `MethodError`.
+    """
+    if rounds < 1:
+        raise MethodError("take one round or more")
+    if budget < _FEWEST * rounds:
+        raise MethodError(
+            f"a budget of {budget} calls is too small for {rounds} rounds of {_FEWEST} or more: give "
+            f"{_FEWEST * rounds} or take fewer rounds"
+        )
+
+
+def ended(counts: np.ndarray, rounds: int) -> Done | None:
+    """Whether all rounds were run, by the runs of each that count (rounds so far,)."""
+    if counts.size < rounds:
+        return None
+    ran = "its one round was run" if rounds == 1 else f"all {rounds} rounds were run"
+    return Done(Code.CONVERGED, f"{ran}, {counts.sum()} runs that count")
 
 
 def surroundings(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from .._errors import SimulatorError, TargetError, did_you_mean
 from .._types import Observations
+from ..core.host import room
 from .moment import Moment
 from .series import Series, kept
 
@@ -156,7 +157,7 @@ def _misfit(series: Series, shape: tuple[int, ...]) -> str:
 def _filled(array: Any) -> Any:
     """The block with its last run repeated up to a power of two."""
     runs = array.shape[0]
-    more = (1 << (runs - 1).bit_length()) - runs
+    more = room(runs, 1) - runs
     if more == 0:
         return array
     stack = jnp if isinstance(array, jax.Array) else np
