@@ -56,6 +56,8 @@ from populace.calibration.generalised import RunLoss as RunLoss
 from populace.calibration.gradient_descent import GradientDescent as GradientDescent
 from populace.calibration.history_matching import HistoryMatching as HistoryMatching
 from populace.calibration.history_matching import NonImplausible as NonImplausible
+from populace.calibration.importance_sampling import ImportanceSampling as ImportanceSampling
+from populace.calibration.kernel_likelihood import KernelLikelihood as KernelLikelihood
 from populace.calibration.langevin import Langevin as Langevin
 from populace.calibration.learned_summaries import LearnedSummaries as LearnedSummaries
 from populace.calibration.learned_summaries import learned_summaries as learned_summaries
@@ -69,9 +71,13 @@ from populace.calibration.neural_posterior import NeuralPosterior as NeuralPoste
 from populace.calibration.neural_ratio import LearnedRatio as LearnedRatio
 from populace.calibration.neural_ratio import NeuralRatio as NeuralRatio
 from populace.calibration.optimum import Optimum as Optimum
+from populace.calibration.particle_filter import ParticleFilter as ParticleFilter
+from populace.calibration.run_likelihood import RunLikelihood as RunLikelihood
+from populace.calibration.run_likelihood import Weighed as Weighed
 from populace.calibration.sequential_abc import SequentialABC as SequentialABC
 from populace.calibration.surrogate_posterior import EmulatedPosterior as EmulatedPosterior
 from populace.calibration.surrogate_posterior import SurrogatePosterior as SurrogatePosterior
+from populace.calibration.synthetic_likelihood import SyntheticLikelihood as SyntheticLikelihood
 from populace.calibration.two_sample import TwoSample as TwoSample
 from populace.calibration.two_sample import classifier_two_sample as classifier_two_sample
 from populace.calibration.variational import LossesOnly as LossesOnly
@@ -367,8 +373,10 @@ from populace.problem.moments import total as total
 from populace.problem.moments import variance as variance
 from populace.problem.observation import Aggregate as Aggregate
 from populace.problem.observation import Delay as Delay
+from populace.problem.observation import MeasurementError as MeasurementError
 from populace.problem.observation import ObservationModel as ObservationModel
 from populace.problem.observation import OverDispersion as OverDispersion
+from populace.problem.observation import Recorded as Recorded
 from populace.problem.observation import Reporting as Reporting
 from populace.problem.problem import Problem as Problem
 from populace.problem.simulators import Batch as Batch

@@ -11,12 +11,14 @@ from populace.calibration.bayesian_optimisation import BayesianOptimisation
 from populace.calibration.differences import DifferencesDescent
 from populace.calibration.ensemble_smoother import EnsembleSmoother
 from populace.calibration.history_matching import HistoryMatching
+from populace.calibration.importance_sampling import ImportanceSampling
 from populace.calibration.minimum_distance import SimulatedMinimumDistance
 from populace.calibration.neural_likelihood import NeuralLikelihood
 from populace.calibration.neural_posterior import NeuralPosterior
 from populace.calibration.neural_ratio import NeuralRatio
 from populace.calibration.sequential_abc import SequentialABC
 from populace.calibration.surrogate_posterior import SurrogatePosterior
+from populace.calibration.synthetic_likelihood import SyntheticLikelihood
 from populace.surrogates.acquisitions import Evolving
 from populace.surrogates.bandit import Bandit
 from populace.surrogates.flow_matching import FlowMatching
@@ -37,6 +39,7 @@ METHODS = {
     ),
     "ensemble smoother": EnsembleSmoother(draws=30, waves=6),
     "history matching": HistoryMatching(waves=2, regressors=(Polynomial(degree=2),)),
+    "importance sampling": ImportanceSampling(SyntheticLikelihood(8), rounds=2),
     "minimum distance": SimulatedMinimumDistance(restarts=2),
     "neural likelihood": NeuralLikelihood(
         Transitions(lags=0, memory=0, members=1, components=1, width=8, depth=1, steps=20, batch=32), draws=50

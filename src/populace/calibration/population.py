@@ -94,14 +94,14 @@ def _weighed(
 ) -> tuple[Found, float]:
     """Points with weights at the temperature that they bear, 1 at the last, and that temperature."""
     levels, before = density(points), prior(points)
-    heat = 1.0 if last else _heat(levels, before, proposed)
+    heat = 1.0 if last else heat_that_keeps(levels, before, proposed)
     logs = before + heat * np.where(np.isfinite(levels), levels - before, -np.inf) - proposed
-    total = logsumexp(logs)
+    total = float(np.asarray(logsumexp(logs)))
     weights = np.exp(logs - total)
     return Found(points, weights / weights.sum(), levels, float(total - np.log(len(points)))), heat
 
 
-def _heat(levels: np.ndarray, before: np.ndarray, proposed: np.ndarray) -> float:
+def heat_that_keeps(levels: np.ndarray, before: np.ndarray, proposed: np.ndarray) -> float:
     """The largest power of the likelihood, up to 1, at which a share of the draws still counts."""
 
     def share(heat: float) -> float:
@@ -121,12 +121,16 @@ def _heat(levels: np.ndarray, before: np.ndarray, proposed: np.ndarray) -> float
 def _around(now: Found, rng: np.random.Generator, count: int = _NEXT) -> tuple[np.ndarray, np.ndarray]:
     """`count` draws from kernels around weighted ones, and the log-density that they were drawn from."""
     d = now.points.shape[1]
-    width = (4.0 / (d + 2.0)) ** (1.0 / (d + 4.0)) * min(now.effective, _NEXT) ** (-1.0 / (d + 4.0))
-    root = width * root_of(weighted_covariance(now.points, now.weights))
+    root = kernel_width(d, min(now.effective, _NEXT)) * root_of(weighted_covariance(now.points, now.weights))
     centres = now.points[rng.choice(len(now.points), _NEXT, p=now.weights)]
     drawn = centres[np.arange(count) % _NEXT] + rng.standard_normal((count, d)) @ root.T
     parts = [log_kernels(drawn[i : i + _FIRST], centres, root) for i in range(0, count, _FIRST)]
     return drawn, np.concatenate(parts)
+
+
+def kernel_width(d: int, draws: float) -> float:
+    """Silverman's width of Gaussian kernels for so many draws in d dimensions, in units of their spread."""
+    return (4.0 / (d + 2.0)) ** (1.0 / (d + 4.0)) * draws ** (-1.0 / (d + 4.0))
 
 
 def log_kernels(points: np.ndarray, centres: np.ndarray, root: np.ndarray) -> np.ndarray:

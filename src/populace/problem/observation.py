@@ -20,6 +20,7 @@ from .._types import Observations
 from ..core.domain import positive, unit
 from ..core.draw import Draw
 from ..core.model import Module, parameter
+from .densities import log_binomial, log_negative_binomial, log_normal
 
 _PROPOSALS = 8
 """Proposals for a gamma number, each accepted with probability .95 or more: all fail once in 2.6e10."""
@@ -42,12 +43,24 @@ class ObservationModel(Module):
         """
 
 
+class Recorded(ObservationModel):
+    """An observation model of one series, `series`, that records each time by itself, with a density that is known:
+    what a particle filter weighs by. Implement `log_density` beside the call.
+    """
+
+    series: eqx.AbstractVar[str]
+
+    @abc.abstractmethod
+    def log_density(self, happened: Float[Array, "..."], recorded: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The log-density of each recorded number given what happened in the model at that time."""
+
+
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 @final
-class Reporting(ObservationModel):
+class Reporting(Recorded):
     """Every event is reported with probability `share`, independently: a count n becomes Binomial(n, share)."""
 
     series: str = eqx.field(static=True)
@@ -57,6 +70,9 @@ class Reporting(ObservationModel):
         count = _series(observations, self.series)
         seen = draw.child(f"reporting of {self.series}").binomial("reported", count, self.share)
         return {**observations, self.series: seen}
+
+    def log_density(self, happened: Float[Array, "..."], recorded: Float[Array, "..."]) -> Float[Array, "..."]:
+        return log_binomial(recorded, happened, self.share)
 
 
 @final
@@ -110,7 +126,7 @@ class ExpectedDelay(ObservationModel):
 
 
 @final
-class OverDispersion(ObservationModel):
+class OverDispersion(Recorded):
     """Recorded counts vary more than Poisson ones: negative binomial with the count as its mean m and variance
     m + dispersion m^2.
 
@@ -126,6 +142,25 @@ class OverDispersion(ObservationModel):
         own = draw.child(f"over-dispersion of {self.series}")
         recorded = own.poisson("recorded", count * _gamma(own, 1.0 / self.dispersion, count.shape))
         return {**observations, self.series: recorded}
+
+    def log_density(self, happened: Float[Array, "..."], recorded: Float[Array, "..."]) -> Float[Array, "..."]:
+        return log_negative_binomial(recorded, happened, self.dispersion)
+
+
+@final
+class MeasurementError(Recorded):
+    """Every number is recorded with an independent Gaussian error of standard deviation `sd`."""
+
+    series: str = eqx.field(static=True)
+    sd: Float[Array, ""] = parameter(domain=positive, doc="standard deviation of the recording error")
+
+    def __call__(self, observations: Observations, draw: Draw) -> dict[str, Array]:
+        value = _series(observations, self.series)
+        error = draw.child(f"error of {self.series}").normal("error", 0.0, self.sd, size=value.shape)
+        return {**observations, self.series: value + error}
+
+    def log_density(self, happened: Float[Array, "..."], recorded: Float[Array, "..."]) -> Float[Array, "..."]:
+        return log_normal(recorded, happened, self.sd)
 
 
 @final
