@@ -1,13 +1,14 @@
-"""A campaign whose driver and workers are killed, again and again: is every run stored, once, with its own numbers?
+"""A campaign whose driver, workers and nodes are killed, again and again: is every run stored, once, with its numbers?
 
-A driver makes runs in two worker processes and stores them in SQLite, then in PostgreSQL. Each time that it has stored
-more, the driver or one of its workers gets SIGKILL at a random moment; a driver that was killed is started again. At
-the end the campaign is finished undisturbed, and each stored run is compared with its numbers made here. A run is
-*corrupt* where its checksum does not hold, it failed, or its numbers are others.
+A driver makes runs here, in two worker processes, or on a Ray of two nodes with a processor each, and stores them in
+SQLite or PostgreSQL. The kills are spread over the runs, each at a random moment: SIGKILL to the driver, to one of its
+workers, or to all processes of a node of Ray, which then comes back empty. Another driver has been loaded meanwhile and
+takes over. At the end the campaign is finished undisturbed, and each stored run is compared with its numbers made here.
+A run is *corrupt* where its checksum does not hold, it failed, or its numbers are others.
 
-    python benchmarks/campaign_faults.py [--json] [--quick]
+    python benchmarks/campaign_faults.py [--json] [--quick] [--only processes,sqlite] [--seed 0]
 
-200 kills over 5,000 runs on each store, half an hour or so; `--quick`: 4 kills over 200.
+200 kills over 5,000 runs on each executor and store, a quarter to half an hour a row; `--quick`: 4 kills over 200.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +33,66 @@ from measure import show
 import populace as pop
 from populace.core.executor import Ticker
 
-PAUSE = 0.05
-LENGTH = 20
+EXECUTORS = ("here", "processes", "ray")
+PAUSE = {"here": 0.015, "processes": 0.03, "ray": 0.03}
+"""Seconds that a run takes, so that it can be killed."""
+LENGTH, STANDBY = 20, 2
+"""Numbers of a run; and drivers that are loaded ahead."""
+SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200, "health_check_failure_threshold": 3}
+"""Of Ray: a node that is gone is missed after a second, and not after fifteen."""
 
 
-def walk(parameters: dict[str, Any], key: Any) -> dict[str, Any]:
-    """Some numbers that hang on parameters and key, after a while."""
+def walk(parameters: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Some numbers that hang on parameters and seed, after a while."""
     time.sleep(parameters["pause"])
-    words = np.asarray(jr.key_data(key))
-    return {"x": parameters["drift"] + np.random.default_rng(words).standard_normal(LENGTH).cumsum()}
+    return {"x": parameters["drift"] + np.random.default_rng(seed).standard_normal(LENGTH).cumsum()}
 
 
-def campaign(store: pop.Store, runs: int) -> pop.Campaign:
-    points = {"drift": np.linspace(0.1, 1.0, runs), "pause": np.full(runs, PAUSE)}
-    simulator = pop.InProcesses(walk, workers=2, retries=5)
-    return pop.Campaign(simulator, pop.Plan(points, jr.key(0)), store, together=8)
+def simulator(executor: str) -> Any:
+    if executor == "processes":
+        return pop.InProcesses(pop.Seeded(walk), workers=2, retries=5)
+    if executor == "ray":
+        return pop.OnRay(pop.Seeded(walk), address=os.environ["RAY_ADDRESS"], memory=1e8, retries=5)
+    return pop.Callable(pop.Seeded(walk))
+
+
+def plan(executor: str, runs: int) -> pop.Plan:
+    return pop.Plan({"drift": np.linspace(0.1, 1.0, runs), "pause": np.full(runs, PAUSE[executor])}, jr.key(0))
+
+
+def campaign(executor: str, store: pop.Store, runs: int) -> pop.Campaign:
+    return pop.Campaign(simulator(executor), plan(executor, runs), store)
+
+
+def drive(executor: str, folder: str, url: str, runs: int) -> None:
+    """What a driver does: it loads all it needs, says so, and begins when it is told."""
+    made = campaign(executor, pop.Store(folder, database=url or None), runs)
+    made.asked()
+    if executor == "ray":
+        import ray
+
+        ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    pop.run_campaign(made, progress=False)
+
+
+def processes() -> Iterator[tuple[int, int, str]]:
+    """Number, parent's number and command of each process."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                text = Path(f"/proc/{name}/stat").read_text()
+                command = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                yield int(name), int(text[text.rindex(")") + 2 :].split()[1]), command
 
 
 def below(pid: int) -> list[int]:
     """The processes that a process has started, and those that these have."""
     parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                text = Path(f"/proc/{name}/stat").read_text()
-                parents.setdefault(int(text[text.rindex(")") + 2 :].split()[1]), []).append(int(name))
+    for child, parent, command in processes():
+        if "resource_tracker" not in command:
+            parents.setdefault(parent, []).append(child)
     found, front = [], [pid]
     while front:
         front = [child for parent in front for child in parents.get(parent, [])]
@@ -70,67 +107,151 @@ def kill(pid: int) -> bool:
     return False
 
 
-class Driver:
-    """A program that makes the campaign's runs, started again when it has been killed."""
+class Cluster:
+    """A Ray on this machine: a head that makes no runs, and two nodes with a processor each that may be killed."""
 
-    def __init__(self, store: pop.Store, runs: int):
-        self.command = [sys.executable, __file__, "--drive", str(store.folder), store.url or "", str(runs)]
-        self.start()
+    def __init__(self) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        from ray.cluster_utils import Cluster as Nodes
 
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._small = {"object_store_memory": 80_000_000}
+        head = {"num_cpus": 0, "include_dashboard": False, "_system_config": SOON, **self._small}
+        self._nodes = Nodes(initialize_head=True, head_node_args=head)
+        self._killable = [self._nodes.add_node(num_cpus=1, **self._small) for _ in range(2)]
+        os.environ["RAY_ADDRESS"] = self._nodes.address
+
+    def workers(self) -> list[int]:
+        """The processes that make runs, or are about to."""
+        return [pid for pid, _, command in processes() if command.startswith("ray::on_node")]
+
+    def kill(self, luck: random.Random) -> bool:
+        """All processes of a node, which comes back empty."""
+        node = self._killable.pop(luck.randrange(2))
+        raylet = node.all_processes["raylet"][0].process.pid
+        os.kill(raylet, signal.SIGSTOP)  # it starts no more workers
+        its = below(raylet)
+        done = kill(raylet)
+        for pid in its:
+            kill(pid)
+        self._nodes.remove_node(node, allow_graceful=False)
+        self._killable.append(self._nodes.add_node(num_cpus=1, **self._small))
+        return done
+
+    def end(self) -> None:
+        del os.environ["RAY_ADDRESS"]
+        self._nodes.shutdown()
+
+
+class Drivers:
+    """Programs that make the campaign's runs: one that does, and others that are loaded to take over from it."""
+
+    def __init__(self, executor: str, store: pop.Store, runs: int):
+        self._command = [sys.executable, __file__, "--drive", executor, str(store.folder), store.url or "", str(runs)]
+        self._loading = [self._load() for _ in range(STANDBY)]
+        self.process = self._begin()
+
+    def _load(self) -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+
+    def _begin(self) -> "subprocess.Popen[str]":
+        process = self._loading.pop(0)
+        self._loading.append(self._load())
+        assert process.stdin is not None and process.stdout is not None
+        if process.stdout.readline():
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return process
 
     def kill(self) -> bool:
-        """The driver only; what it leaves behind is ended after a moment in which it could do harm."""
+        """The driver only; what it leaves behind ends by itself, or is ended after a moment in which it could do
+        harm. Then the next one begins.
+        """
         orphans = below(self.process.pid)
         done = self.process.poll() is None and kill(self.process.pid)
-        self.process.wait()
+        self._over(self.process)
         time.sleep(0.1)
         for orphan in orphans:
             kill(orphan)
+        self.process = self._begin()
         return done
 
+    def again(self) -> None:
+        """The next one begins where the last has ended alone."""
+        self._over(self.process)
+        self.process = self._begin()
 
-def disturbed(store: pop.Store, runs: int, kills: int, luck: random.Random) -> dict[str, Any]:
-    """Kill, finish, and look at what is stored."""
-    store.check()  # made before its driver
-    driver, count, seen, restarts = Driver(store, runs), {"driver": 0, "worker": 0}, 0, 0
-    while sum(count.values()) < kills:
-        now = stored(store)
-        if driver.process.poll() is not None:
-            if now == runs:
-                break
-            restarts += 1
-            driver.start()
-        if now == seen:
-            time.sleep(0.02)
-            continue
-        seen = now
-        time.sleep(luck.uniform(0.0, 0.3))
-        workers = below(driver.process.pid)
-        if workers and luck.random() < 0.5:
-            count["worker"] += kill(luck.choice(workers))
-        else:
-            count["driver"] += driver.kill()
-            driver.start()
-    driver.kill()
+    def end(self) -> None:
+        for process in [self.process, *self._loading]:
+            orphans = below(process.pid)
+            process.kill()
+            self._over(process)
+            for orphan in orphans:
+                kill(orphan)
+
+    def _over(self, process: "subprocess.Popen[str]") -> None:
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def kill_one(executor: str, drivers: Drivers, cluster: Cluster | None, luck: random.Random) -> str:
+    """Kill something: what it was, or nothing where there was nothing of that kind."""
+    chance = luck.random()
+    if cluster is not None and chance < 0.2:
+        return "node" if cluster.kill(luck) else ""
+    if executor != "here" and chance < 0.6:
+        workers = below(drivers.process.pid) if cluster is None else cluster.workers()
+        return "worker" if workers and kill(luck.choice(workers)) else ""
+    return "driver" if drivers.kill() else ""
+
+
+def disturbed(executor: str, store: pop.Store, runs: int, kills: int, luck: random.Random) -> dict[str, Any]:
+    """Kill, finish, and look at what is stored. The k-th kill comes when k of (kills + 1) parts of the runs are."""
     began = time.perf_counter()
-    pop.run_campaign(campaign(store, runs), progress=False)
-    return {"kills": count, "restarts": restarts, "finish": time.perf_counter() - began, **judged(store, runs)}
+    store.check()  # made before its driver
+    cluster = Cluster() if executor == "ray" else None
+    drivers, count, alone = Drivers(executor, store, runs), {"driver": 0, "worker": 0, "node": 0}, 0
+    while (killed := sum(count.values())) < kills:
+        if drivers.process.poll() is not None:
+            if stored(store) == runs:
+                break
+            alone += 1
+            drivers.again()
+        if stored(store) < killed * runs / (kills + 1):
+            time.sleep(0.05)
+            continue
+        time.sleep(luck.uniform(0.0, 0.3))
+        what = kill_one(executor, drivers, cluster, luck)
+        if what:
+            count[what] += 1
+    drivers.end()
+    left = runs - stored(store)
+    told = pop.run_campaign(campaign(executor, store, runs), progress=False)
+    assert told.made == left, "the last driver was given what was stored, or not all that was missing"
+    if cluster is not None:
+        import ray
+
+        ray.shutdown()
+        cluster.end()
+    seconds = time.perf_counter() - began
+    return {"kills": count, "alone": alone, "seconds": seconds, **judged(store, runs, executor)}
 
 
 def stored(store: pop.Store) -> int:
     return len(store.database.every("number"))
 
 
-def judged(store: pop.Store, runs: int) -> dict[str, Any]:
+def judged(store: pop.Store, runs: int, executor: str) -> dict[str, Any]:
     rows = store.database.every("id", "parameters", "key")
     torn = store.check()["torn"]
-    asked = campaign(store, runs)
+    asked = pop.Campaign(simulator("here"), plan(executor, runs), store)
     wanted = asked.asked().ids
     held = store.get(wanted)
     still = {**asked.plan.parameters, "pause": np.zeros(runs)}
-    true = pop.Callable(walk).simulate(still, asked.plan.keys, Ticker(None, "", runs)).observations["x"]
+    true = asked.simulator.simulate(still, asked.plan.keys, Ticker(None, "", runs)).observations["x"]
     right = sum(
         one in held and held[one].status == "done" and np.array_equal(held[one].observations["x"], numbers)
         for one, numbers in zip(wanted, true, strict=True)
@@ -145,41 +266,52 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     parser.add_argument("--quick", action="store_true", help="about a minute")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
-    parser.add_argument("--drive", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--only", default="", help="an executor, a store, or both with a comma between")
+    parser.add_argument("--drive", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.drive:
-        folder, url, runs = given.drive
-        pop.run_campaign(campaign(pop.Store(folder, database=url or None), int(runs)), progress=False)
+        executor, folder, url, runs = given.drive
+        drive(executor, folder, url, int(runs))
         return
     runs, kills = (200, 4) if given.quick else (5_000, 200)
-    luck, why, found = random.Random(given.seed), postgres.available(), {}
+    only = set(filter(None, given.only.split(",")))
+    why, found = postgres.available(), {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        urls = {"sqlite": None}
-        if not why:
-            urls["postgresql"] = stack.enter_context(postgres.server(fsync=True)).url
-        for kind, url in urls.items():
-            store = pop.Store(Path(folder) / kind, database=url)
-            found[kind] = disturbed(store, runs, kills, luck)
-            store.close()
-    columns = ("expected", "stored", "duplicates", "corrupt")
+        servers = {"sqlite": None, **({} if why else {"postgresql": postgres.server})}
+        for executor in EXECUTORS:
+            for kind, server in servers.items():
+                if only <= {executor, kind}:
+                    url = stack.enter_context(server(fsync=True)).url if server else None
+                    store = pop.Store(Path(folder) / f"{executor}-{kind}", database=url)
+                    luck = random.Random(f"{given.seed} {executor} {kind}")
+                    found[executor, kind] = disturbed(executor, store, runs, kills, luck)
+                    store.close()
+    report(found, why, given.json)
+
+
+COLUMNS = ("expected", "stored", "duplicates", "corrupt")
+
+
+def report(found: dict[tuple[str, str], dict[str, Any]], why: str, as_json: bool) -> None:
     show(
         "Runs of a campaign that was killed",
-        ("store", "drivers killed", "workers killed", "driver ended alone", *columns, "last part, s"),
+        ("executor", "store", "drivers", "workers", "nodes killed", "ended alone", *COLUMNS, "minutes"),
         [
-            (kind, *one["kills"].values(), one["restarts"], *(one[name] for name in columns), one["finish"])
-            for kind, one in found.items()
+            (*which, *one["kills"].values(), one["alone"], *(one[name] for name in COLUMNS), one["seconds"] / 60)
+            for which, one in found.items()
         ],
     )
     if why:
         print(f"\nPostgreSQL was not tried: {why}")
-    if given.json:
-        total = {name: sum(one[name] for one in found.values()) for name in columns}
+    if as_json:
+        total = {name: sum(one[name] for one in found.values()) for name in COLUMNS}
         record = {
             "kills": sum(sum(one["kills"].values()) for one in found.values()),
             "runs_expected": total["expected"],
             "runs_stored": total["stored"],
             "duplicates": total["duplicates"],
             "corrupt": total["corrupt"],
+            "rows": {", ".join(which): one for which, one in found.items()},
         }
         print(json.dumps(record))
 

@@ -79,14 +79,17 @@ def _as_user(command: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def server(*, fsync: bool) -> Iterator[Server]:
-    """A server with an empty database. `fsync`: whether what it says it has written is on the disk."""
-    folder = Path(tempfile.mkdtemp(prefix="populace-pg-"))
+def server(*, fsync: bool, inside: Path | None = None) -> Iterator[Server]:
+    """A server with an empty database. `fsync`: whether what it says it has written is on the disk; `inside`: where it
+    makes its folder, among temporary files unless a place is given.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="populace-pg-", dir=inside))
     running = Server(folder, fsync)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, _user())
-        command = ["initdb", "-N", "-A", "trust", "-U", "populace", "--locale=C", "-E", "UTF8", "-D"]
+        command = ["initdb", "-N", "-A", "trust", "-U", "populace", "--locale=C", "-E", "UTF8"]
+        command += ["--wal-segsize=1", "-D"] if inside else ["-D"]  # where there is little room
         subprocess.run(_as_user([*command, str(folder / "data")]), check=True, capture_output=True, cwd=folder)
         running.start()
         yield running

@@ -18,7 +18,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 HOUSE = REPOSITORY / "src" / "populace"
 
-GROUND = {"_types", "_errors", "_results", "_files", "_lazy"}
+GROUND = {"_types", "_errors", "_codes", "_results", "_files", "_lazy"}
 FLOORS = {
     "ground": 0,
     "core": 1,

@@ -12,7 +12,8 @@ for name in populace.__all__:
 
 WATCH = """
 import logging, os, random, sys, warnings
-import equinox, jax, matplotlib.figure, numpy as np, numpyro, optax, rich.progress, scipy.stats, typer, xarray
+import equinox, jax, matplotlib.figure, numpy as np, numpyro, optax, rich.progress
+import scipy.stats, threadpoolctl, typer, xarray
 
 def state():
     return {

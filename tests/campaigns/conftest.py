@@ -1,15 +1,18 @@
-"""Stores to test on: a folder, and a PostgreSQL server that is started for the tests of a file."""
+"""Stores to test on: a folder, and a PostgreSQL server that is started for all tests."""
 
 import importlib.util
 import itertools
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from populace.campaigns.limits import resident
 from populace.campaigns.store import Store
 
 
@@ -34,9 +37,9 @@ def load(path: Path) -> Any:
     return module
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Any]:
-    """A PostgreSQL server, started when the first test of a file asks for it."""
+    """A PostgreSQL server, started when the first test asks for it."""
     postgres = load(Path(__file__).parents[2] / "benchmarks" / "postgres.py")
     if postgres.available():
         pytest.skip(postgres.available())
@@ -44,7 +47,7 @@ def server() -> Iterator[Any]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def schema(server: Any) -> Callable[[], str]:
     """Makes empty schemas on the server, and says their addresses."""
     import sqlalchemy as sa
@@ -58,6 +61,29 @@ def schema(server: Any) -> Callable[[], str]:
         return f"{server.url}&options=-csearch_path%3D{name}"
 
     return make
+
+
+def wait_for(found: Callable[[], list[Any]], count: int, seconds: float = 60.0) -> list[Any]:
+    """What is found, once there is so much of it."""
+    until = time.monotonic() + seconds
+    while len(result := found()) < count:
+        assert time.monotonic() < until, result
+        time.sleep(0.02)
+    return result
+
+
+def left_by(marks: Path) -> set[int]:
+    """Waits for two workers with an endless run; the groups of processes that they lead, which are alive."""
+    files = wait_for(lambda: [file for file in marks.iterdir() if file.read_text()], 2)
+    groups = {int(file.name) for file in files}
+    children = [int(file.read_text().split()[1]) for file in files]
+    assert set(resident(groups)) == groups and all(os.getpgid(child) in groups for child in children)
+    return groups
+
+
+def gone(groups: set[int]) -> None:
+    """Waits until nothing is left of these groups of processes."""
+    wait_for(lambda: [group for group in groups if group not in resident(groups)], len(groups), seconds=20.0)
 
 
 @pytest.fixture(params=KINDS)

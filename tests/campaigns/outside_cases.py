@@ -74,3 +74,10 @@ def endless(parameters, seed):
     note.write_text(f"{os.getpid()} {child.pid}")
     time.sleep(100)
     return {}
+
+
+def waits(parameters, seed):
+    """Lasts until it is let go where a is above 1; NaN where it is 3."""
+    while parameters["a"] > 1.0 and not Path(os.environ["POPULACE_TEST_MARKS"], "go").exists():
+        time.sleep(0.01)
+    return {"x": np.array([np.nan if parameters["a"] == 3.0 else seed % 1000])}

@@ -1,6 +1,7 @@
 """A campaign makes each of its runs once, whatever is killed and however many work on it, and hands them out whole."""
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -17,21 +18,25 @@ import numpyro.distributions as dist
 import pyarrow.parquet
 import pytest
 import xarray as xr
+from tests.campaigns import outside_cases as cases
 
 from populace._errors import MissingExtraError, OutputError, ProblemError, SimulatorError, SpaceError
 from populace.campaigns import store as rooms
+from populace.campaigns import stored as stored_runs
 from populace.campaigns.campaign import Campaign, CampaignStatus, run_campaign
 from populace.campaigns.identity import identified, simulator_digest
 from populace.campaigns.plan import Plan
-from populace.campaigns.processes import InProcesses
-from populace.campaigns.store import Store
+from populace.campaigns.processes import InProcesses, close_workers
+from populace.campaigns.store import FinishedRun, Store
+from populace.campaigns.worker import Seeded
 from populace.core.executor import Ticker
+from populace.problem.observation import ObservationModel
 from populace.problem.simulators import Callable as CallableSimulator
 from populace.problem.simulators import Observed, Traceable
 from populace.problem.space import Space
 from populace.surrogates.design import design
 
-from .conftest import load
+from .conftest import gone, left_by, load, wait_for
 
 SCRIPT = Path(__file__).with_name("driven.py")
 calls: list[float] = []
@@ -156,31 +161,109 @@ def stored(store: Store) -> int:
     return len(store.database.every("id"))
 
 
-def test_a_driver_that_is_killed_loses_nothing_that_was_stored(schema: Callable[[], str], tmp_path: Path):
-    """On both kinds of store at once; the same numbers as an undisturbed campaign's, and no run twice."""
+def test_a_driver_that_is_killed_loses_nothing_and_leaves_nothing(
+    schema: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """On both kinds of store at once: what was stored is whole, the same numbers as an undisturbed campaign's come in
+    the end, and no run twice. Its worker processes end, and what these have started.
+    """
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("POPULACE_TEST_MARKS", str(marks))
     driven = load(SCRIPT)
     address, undisturbed = schema(), Store(tmp_path / "undisturbed")
     stores = [Store(tmp_path / "killed"), Store(tmp_path / "killed", database=address)]
-    driver = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path / "killed"), address])
+    found = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
+    driver = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path / "killed"), address], env=found)
     try:
         run_campaign(driven.campaign(undisturbed))
         expected, last = driven.campaign(undisturbed).table()["x"], time.monotonic() + 120.0
+        groups = left_by(marks)
         while min(map(stored, stores)) < 20 and driver.poll() is None and time.monotonic() < last:
             time.sleep(0.01)
-        assert driver.poll() is None, "the campaigns ended before they could be killed: make them longer"
+        assert driver.poll() is None
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     for store in stores:
         left = stored(store)
-        assert 20 <= left < 400
+        assert 20 <= left < 200, "the campaigns ended before they could be killed: make them longer"
         assert store.check() == {"runs": left, "excluded": 0, "torn": 0}
         campaign = driven.campaign(store)
-        assert run_campaign(campaign).made == 400 - left
+        assert run_campaign(campaign).made == 200 - left
         np.testing.assert_array_equal(campaign.table()["x"], expected)
-        assert stored(store) == 400
+        assert stored(store) == 200
     for store in (undisturbed, *stores):
         store.close()
+    gone(groups)
+
+
+class Doubled(ObservationModel):
+    """Twice what was."""
+
+    def __call__(self, observations: Any, draw: Any) -> dict[str, Any]:
+        return {"x": 2.0 * observations["x"]}
+
+
+def test_runs_in_processes_are_stored_as_each_ends(folder: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Though others of the same batch go on: also behind an observer, with the numbers that they have here."""
+    monkeypatch.setenv("POPULACE_TEST_MARKS", str(tmp_path))
+    monkeypatch.setattr(stored_runs, "_FLUSH", 0.0)
+    plan = Plan({"a": [0.0, 2.0, 1.0, 3.0]}, jr.key(0), common=False)
+    there = InProcesses(Seeded(cases.waits), 2, logs=tmp_path / "logs")
+    campaign = Campaign(Observed(there, {"seen": Doubled()}), plan, folder)
+    thread = threading.Thread(target=lambda: calls.append(run_campaign(campaign).made))
+    thread.start()
+    try:
+        wait_for(lambda: folder.database.every("id"), 2)
+        assert thread.is_alive() and campaign.status().done == 2
+    finally:
+        (tmp_path / "go").touch()
+        thread.join()
+        close_workers()
+    assert calls == [4] and len(list((tmp_path / "logs").iterdir())) == 1
+    table = campaign.table()
+    assert dict(zip(table["a"], table["reason"], strict=True))[3.0] == "an observation is NaN or infinite"
+    here = CallableSimulator(Seeded(cases.waits)).simulate(campaign.asked().parameters, plan.keys, Ticker(None, "", 4))
+    np.testing.assert_array_equal(table["x"], 2.0 * here.observations["x"])
+    assert (table["seconds"][[0, 2]] < table["seconds"][1]).all()
+
+
+def test_a_server_that_is_gone_for_a_while_costs_a_campaign_nothing(
+    server: Any, schema: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It stops in the middle of a run, as a machine that fails does, and is started when runs wait to be stored."""
+    monkeypatch.setattr(stored_runs, "_FLUSH", 0.0)
+    store, back = Store(tmp_path, database=schema()), threading.Timer(0.3, server.start)
+
+    def stops(parameters: dict[str, Any], key: Any) -> dict[str, Any]:
+        calls.append(parameters["a"])
+        if len(calls) == 3:
+            server.stop()
+            back.start()
+        return {"x": np.array([parameters["a"]])}
+
+    done = run_campaign(Campaign(stops, Plan({"a": np.arange(6.0)}, jr.key(0)), store))
+    back.join()
+    assert (done.made, done.done, sorted(calls)) == (6, 6, list(range(6)))
+    assert store.check() == {"runs": 6, "excluded": 0, "torn": 0}
+    store.close()
+
+
+def test_time_left_is_told_by_the_pace_of_the_last_runs(folder: Store):
+    """Two workers end a run each every second; a night in which nobody was at work does not count."""
+    ends = np.concatenate([np.repeat(np.arange(1.0, 11.0), 2), 1e5 + np.repeat(np.arange(1.0, 6.0), 2)])
+    campaign = cubes(folder, np.arange(40.0))
+    rows = [
+        FinishedRun(one, "d" * 64, "", "", None, "[]", {}, 1.0, float(end))
+        for one, end in zip(campaign.asked().ids[:30], ends, strict=True)
+    ]
+    assert np.isnan(campaign.status().left)
+    folder.put(rows)
+    status = campaign.status()
+    assert (status.seconds, status.missing) == (1.0, 10)
+    assert status.left == pytest.approx(10 * 13 / 26)  # the first to end are before all gaps
+    assert "at the pace of the last ones, 5.0 s are left" in " ".join(status.sections()[0].text)
 
 
 def test_two_drivers_share_the_work(another: Callable[[], Store]):

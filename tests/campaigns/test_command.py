@@ -1,6 +1,7 @@
 """A command as a simulator: what goes in, what comes out, and each way for it to fail."""
 
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -8,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import numpyro.distributions as dist
@@ -17,6 +17,7 @@ import pytest
 import populace as pop
 from populace.campaigns.limits import resident
 from populace.core.executor import Ticker
+from populace.core.host import split
 from populace.testing.simulators import check_simulator
 
 SH = "/bin/sh"
@@ -41,8 +42,8 @@ def shell(script, output=None, **settings):
 
 def simulated(simulator, runs=1, key=0, **parameters):
     ticker = Ticker(None, "", runs)
-    given = {name: jnp.asarray(values, jnp.float32) for name, values in parameters.items()}
-    batch = simulator.simulate(given, jr.split(jr.key(key), runs), ticker)
+    given = {name: np.asarray(values, np.float32) for name, values in parameters.items()}
+    batch = simulator.simulate(given, split(jr.key(key), runs), ticker)
     assert ticker.done == runs
     return batch
 
@@ -97,7 +98,7 @@ FAILURES = {
     "text": ("echo '{'", pop.JsonField("x"), "'x' cannot be read from standard output: JSONDecodeError"),
     "field": ("echo '{}'", pop.JsonField("x"), "'x' cannot be read from standard output: KeyError: 'x'"),
     "killed": ("kill -9 $$", None, "the command was killed (SIGKILL"),
-    "hung": ("sleep 100 & sleep 100", None, "the run was stopped at its time limit of 1 s"),
+    "hung": ("sleep 100 & sleep 100", None, "the run was stopped at its time limit of 0.5 s"),
     "NaN": ("echo nan", None, "an observation is NaN or infinite"),
 }
 
@@ -111,7 +112,7 @@ def failures(tmp_path_factory):
         sound = "echo '{\"x\": 1}' > out.json; echo '{\"x\": 1}'" if output else "echo 1"
         whole = f"if test {{bad}} = 1.0; then {script}; else {sound}; fi"
         batch = simulated(
-            shell(whole, output, time_limit=1.0 if name == "hung" else 60.0, retries=0, logs=logs), 2, bad=[0, 1]
+            shell(whole, output, time_limit=0.5 if name == "hung" else 60.0, retries=0, logs=logs), 2, bad=[0, 1]
         )
         found[name] = batch, [file.read_text() for file in logs.iterdir()]
     return found
@@ -134,6 +135,48 @@ def test_a_command_that_eats_the_memory_is_stopped():
     batch = simulated(simulator, 2, on=[0, 1])
     assert batch.excluded.tolist() == [False, True]
     assert batch.reasons == {"the run was stopped at its memory limit of 0.2 GB": 1}
+
+
+NETLOGO = """\
+import random, sys, xml.etree.ElementTree as xml
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+assert set(given) == {"--model", "--setup-file", "--table", "--threads"} and "to go" in open(given["--model"]).read()
+one = xml.parse(given["--setup-file"]).getroot().find("experiment")
+name = one.find("enumeratedValueSet").get("variable")
+value = one.find("enumeratedValueSet/value").get("value")
+metrics = [each.text for each in one.findall("metric")]
+draw = random.Random(one.find("setup").text)
+quoted = lambda cells: ",".join('"' + str(cell).replace('"', '""') + '"' for cell in cells)
+with open(given["--table"], "w") as table:
+    print(quoted(["BehaviorSpace results (NetLogo 6.4.0)", "Table version 2.0"]), file=table)
+    for line in (["virus.nlogo"], [one.get("name")], ["11/28/2026 01:00:00:000 +0000"]):
+        print(quoted(line), file=table)
+    print(quoted(["min-pxcor", "max-pxcor", "min-pycor", "max-pycor"]), file=table)
+    print(quoted([-17, 17, -17, 17]), file=table)
+    print(quoted(["[run number]", name, "[step]", *metrics]), file=table)
+    for step in range(int(one.find("timeLimit").get("steps")) + 1):
+        print(quoted([1, value, step, *(int(step * float(value)) + draw.randrange(2) for _ in metrics)]), file=table)
+"""
+"""A stand-in for NetLogo without its window: the arguments, the experiment and the table are as NetLogo's are."""
+
+
+def test_the_recipe_for_netlogo(tmp_path, monkeypatch):
+    """The page's own, on a stand-in: seed and parameter get into the experiment, and the series out of the table."""
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "outside.md").read_text()
+    recipe = re.search(r"```python skip\n(experiment = .*?)```", page, re.DOTALL)
+    assert recipe is not None
+    program = tmp_path / "netlogo-headless.sh"
+    (tmp_path / "netlogo.py").write_text(NETLOGO)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {tmp_path}/netlogo.py "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "virus.nlogo").write_text("to go\nend\n")
+    monkeypatch.chdir(tmp_path)
+    made = {"pop": pop, "Path": Path}
+    exec(recipe[1].replace("/opt/netlogo/netlogo-headless.sh", str(program)), made)
+    infected = simulated(made["model"], 2, infectiousness=[10.0, 65.0]).observations["infected"]
+    assert infected.shape == (2, 101)
+    noise = infected - np.floor(np.outer([10.0, 65.0], np.arange(101)))
+    assert set(noise.ravel()) == {0.0, 1.0} and not np.array_equal(*noise)
 
 
 def test_what_was_killed_is_tried_again(tmp_path):

@@ -3,7 +3,6 @@
 import importlib
 import random
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import numpyro.distributions as dist
@@ -14,14 +13,15 @@ from tests.campaigns.mesa_cases import Handed, Jar, Newer, Seedless
 import populace as pop
 from populace.campaigns import processes
 from populace.core.executor import Ticker
+from populace.core.host import split
 from populace.testing.simulators import check_simulator
 
 JAR = pop.MesaModel(Jar, 6, ["grains", "common"], convert={"grains": round})
 
 
 def simulated(simulator, runs=1, **parameters):
-    given = {name: jnp.asarray(values, jnp.float32) for name, values in parameters.items()}
-    return simulator.simulate(given, jr.split(jr.key(0), runs), Ticker(None, "", runs))
+    given = {name: np.asarray(values, np.float32) for name, values in parameters.items()}
+    return simulator.simulate(given, split(jr.key(0), runs), Ticker(None, "", runs))
 
 
 def test_the_laws_hold():

@@ -1,4 +1,4 @@
-"""Runs as tasks on Ray: one node is started for all tests of this file."""
+"""Runs as tasks on Ray: one cluster is started for all tests of this file."""
 
 import os
 import shutil
@@ -11,40 +11,46 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 import ray
+from ray.cluster_utils import Cluster
 from tests.campaigns import outside_cases as cases
 
 import populace as pop
 from populace.campaigns import on_ray
 from populace.core.executor import Ticker
+from populace.core.host import split
 from populace.testing.simulators import check_simulator
+
+SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200, "health_check_failure_threshold": 3}
+"""A node that is gone is missed after a second, and not after fifteen."""
+SMALL = {"include_dashboard": False, "object_store_memory": 80_000_000}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def node():
-    """One node with two processors, which is ended after the tests."""
+def cluster():
+    """A cluster of one node with two processors, to which a test may add; it is ended after the tests."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # its sockets have names of 107 characters at most
     with warnings.catch_warnings():
         # Ray starts its own programs with a function between fork and exec, which JAX warns of.
         warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
-        ray.init(
-            num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000, _temp_dir=folder
-        )
-    yield
+        head = {"num_cpus": 2, "temp_dir": folder, "_system_config": SOON, **SMALL}
+        nodes = Cluster(initialize_head=True, head_node_args=head)
+        ray.init(address=nodes.address, log_to_driver=False)
+        yield nodes
     ray.shutdown()
+    nodes.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def simulated(simulator, runs, **parameters):
     ticker = Ticker(None, "", runs)
-    given = {name: jnp.asarray(values, jnp.float32) for name, values in parameters.items()}
-    batch = simulator.simulate(given, jr.split(jr.key(0), runs), ticker)
+    given = {name: np.asarray(values, np.float32) for name, values in parameters.items()}
+    batch = simulator.simulate(given, split(jr.key(0), runs), ticker)
     assert ticker.done == runs
     return batch
 
@@ -80,6 +86,37 @@ def test_a_run_whose_worker_was_killed_is_tried_again(tmp_path):
 
     batch = simulated(pop.OnRay(pop.Seeded(once)), 2, a=[1.0, 2.0])
     assert batch.observations["x"].tolist() == [1.0, 2.0] and not batch.excluded.any()
+
+
+@pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+def test_a_node_that_is_lost_costs_no_run(cluster, tmp_path):
+    """SIGKILL to all of a second node while it makes runs: they are made again on the first, with their own numbers."""
+
+    def where(parameters, seed):
+        node = os.getppid()  # the raylet that started this worker
+        (tmp_path / f"{node}-{os.getpid()}").touch()
+        while parameters["wait"] and not (node == parameters["first"] and (tmp_path / "lost").exists()):
+            time.sleep(0.02)  # a run on the second node ends only with it
+        return {"x": seed % 1000}
+
+    def lose():
+        pid = second.all_processes["raylet"][0].process.pid
+        wait_for(lambda: list(tmp_path.glob(f"{pid}-*")))
+        os.kill(pid, signal.SIGSTOP)  # it starts no more workers
+        for each in [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()), pid]:
+            os.kill(each, signal.SIGKILL)
+        (tmp_path / "lost").touch()
+
+    second = cluster.add_node(num_cpus=2, **SMALL)
+    thread = threading.Thread(target=lose)
+    thread.start()
+    first = np.full(6, cluster.head_node.all_processes["raylet"][0].process.pid)
+    batch = simulated(pop.OnRay(pop.Seeded(where), in_flight=4), 6, first=first, wait=np.ones(6))
+    thread.join()
+    cluster.remove_node(second, allow_graceful=False)
+    here = simulated(pop.Callable(pop.Seeded(where)), 6, first=first, wait=np.zeros(6))
+    assert not batch.excluded.any()
+    np.testing.assert_array_equal(batch.observations["x"], here.observations["x"])
 
 
 def test_an_interrupt_ends_what_is_under_way(tmp_path):

@@ -7,19 +7,21 @@ import sys
 import threading
 import time
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from pebble.pool.base_pool import PoolStatus
 from tests.campaigns import outside_cases as cases
 
 import populace as pop
 from populace.campaigns import processes
-from populace.campaigns.limits import resident
 from populace.core.executor import Ticker
+from populace.core.host import split
 from populace.testing.simulators import check_simulator
 from populace.zoo.school_epidemic import SchoolEpidemic
+
+from .conftest import gone, left_by
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,9 +32,8 @@ def _closed():
 
 def simulated(simulator, runs, **parameters):
     ticker = Ticker(None, "", runs)
-    batch = simulator.simulate(
-        {k: jnp.asarray(v, jnp.float32) for k, v in parameters.items()}, jr.split(jr.key(0), runs), ticker
-    )
+    given = {name: np.asarray(values, np.float32) for name, values in parameters.items()}
+    batch = simulator.simulate(given, split(jr.key(0), runs), ticker)
     assert ticker.done == runs
     return batch
 
@@ -60,7 +61,7 @@ def troubled(tmp_path_factory):
     """A run of each trouble, and one that is sound before each."""
     logs = tmp_path_factory.mktemp("logs")
     kinds = np.stack([np.zeros(9, int), np.arange(1, 10)], axis=1).reshape(-1)
-    limits = {"time_limit": 3.0, "memory_limit": 2e8, "retries": 0}
+    limits = {"time_limit": 1.5, "memory_limit": 2e8, "retries": 0}
     simulator = pop.InProcesses(pop.Seeded(cases.troubled), 2, logs=logs, **limits)
     return kinds, simulated(simulator, 18, trouble=kinds), logs
 
@@ -68,8 +69,8 @@ def troubled(tmp_path_factory):
 WHY = {
     cases.KILLED: "its process was killed (SIGKILL, which is also what a system out of memory does)",
     cases.CRASHED: "its process was killed (SIGSEGV)",
-    cases.HUNG: "the run was stopped at its time limit of 3 s",
-    cases.STUCK: "the run was stopped at its time limit of 3 s",
+    cases.HUNG: "the run was stopped at its time limit of 1.5 s",
+    cases.STUCK: "the run was stopped at its time limit of 1.5 s",
     cases.LARGE: "the run was stopped at its memory limit of 0.2 GB",
     cases.RAISED: "the simulator raised ValueError: too much",
     cases.NAN: "an observation is NaN or infinite",
@@ -94,7 +95,8 @@ def test_each_failure_leaves_a_log(troubled):
         text = next(text for text in texts if f'"trouble": {trouble}.0' in text)
         assert text.startswith(why)
         assert f"run of trouble {trouble}\n" in text or trouble == cases.KILLED  # before it wrote what it had printed
-        stood = {cases.CRASHED: "Segmentation fault", cases.HUNG: "Timeout (0:00:03)", cases.STUCK: "Timeout (0:00:03)"}
+        late = "Timeout (0:00:01.500000)"
+        stood = {cases.CRASHED: "Segmentation fault", cases.HUNG: late, cases.STUCK: late}
         stood[cases.RAISED] = "ValueError: too much\n"
         assert trouble not in stood or ("in troubled" in text and stood[trouble] in text)
 
@@ -137,6 +139,25 @@ def test_few_runs_are_sent_ahead(monkeypatch):
     monkeypatch.setattr(processes._Pool, "submit", counted)
     simulated(pop.InProcesses(pop.Seeded(cases.counts), 2), 40, mean=np.ones(40))
     assert len(most) == 40 and max(most) <= 6
+
+
+def test_runs_that_a_broken_pool_forgets_are_made_again(monkeypatch):
+    """As the package's pool breaks where a worker is killed at the wrong moment: its threads end, and futures stay."""
+    submit, pools = processes._Pool.submit, []
+
+    def breaks(self, job):
+        handle = submit(self, job)
+        pools.append(handle.pool)
+        if len(pools) == 4:
+            handle.pool._context.status = PoolStatus.ERROR
+        return handle
+
+    monkeypatch.setattr(processes._Pool, "submit", breaks)
+    began = time.monotonic()
+    batch = simulated(pop.InProcesses(pop.Seeded(cases.counts), 2), 12, mean=np.ones(12))
+    here = simulated(pop.Callable(pop.Seeded(cases.counts)), 12, mean=np.ones(12))
+    np.testing.assert_array_equal(batch.observations["x"], here.observations["x"])
+    assert time.monotonic() - began < 60.0 and len(set(pools)) == 2
 
 
 def test_a_function_that_no_worker_can_load_says_so():
@@ -195,19 +216,6 @@ def test_what_makes_no_sense_is_an_error(wrong, message):
         wrong()
 
 
-def left_by(marks):
-    """Waits for two workers; the groups of processes that they lead, which are alive."""
-    files = wait_for(lambda: [file for file in marks.iterdir() if file.read_text()], 2)
-    groups = {int(file.name) for file in files}
-    children = [int(file.read_text().split()[1]) for file in files]
-    assert set(resident(groups)) == groups and all(os.getpgid(child) in groups for child in children)
-    return groups
-
-
-def gone(groups):
-    wait_for(lambda: [group for group in groups if group not in resident(groups)], 2, seconds=20.0)
-
-
 def test_an_interrupt_leaves_nothing_running(tmp_path, monkeypatch):
     """Not the workers, and not what they have started."""
     monkeypatch.setenv("POPULACE_TEST_MARKS", str(tmp_path))
@@ -223,28 +231,3 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, monkeypatch):
         simulated(pop.InProcesses(pop.Seeded(cases.endless), 2), 8, a=np.zeros(8))
     thread.join()
     gone(groups)
-
-
-ENDLESS = """
-import jax.numpy as jnp, jax.random as jr
-from tests.campaigns.outside_cases import endless
-import populace as pop
-from populace.core.executor import Ticker
-pop.InProcesses(pop.Seeded(endless), 2).simulate({"a": jnp.zeros(8)}, jr.split(jr.key(0), 8), Ticker(None, "", 8))
-"""
-
-
-def test_the_end_of_the_program_leaves_nothing_running(tmp_path):
-    environment = {**os.environ, "POPULACE_TEST_MARKS": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", ENDLESS], env=environment) as program:
-        groups = left_by(tmp_path)
-        program.kill()
-    gone(groups)
-
-
-def wait_for(found, count, seconds=60.0):
-    until = time.monotonic() + seconds
-    while len(result := found()) < count:
-        assert time.monotonic() < until, result
-        time.sleep(0.05)
-    return result

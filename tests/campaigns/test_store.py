@@ -1,13 +1,16 @@
 """What is stored comes back to the last bit, whatever is torn, full, gone or done twice at once."""
 
-import errno
+import json
 import os
 import pickle
+import re
 import shutil
+import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,10 @@ from populace.campaigns.plan import Plan
 from populace.campaigns.store import FinishedRun, Store
 from populace.problem.simulators import Simulator
 
+from .conftest import load
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+POSTGRES = load(BENCHMARKS / "postgres.py")
 LARGE = np.random.default_rng(0).integers(0, 256, rooms.FILE_FROM["sqlite"] + 1_000, dtype=np.uint8)
 """Too large for a row of SQLite, as nothing compresses it."""
 
@@ -169,29 +176,44 @@ def test_claims_lapse_and_those_of_a_dead_program_at_once(store: Store, monkeypa
 # --- what goes wrong is a sentence, and what was stored is safe
 
 
-def test_a_full_disk_is_said_and_nothing_is_lost(folder: Store):
-    folder.put([finished(1)])
-    with folder.database.engine.connect() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {int(pages or 0) + 5}")
-    noise = np.random.default_rng(1).integers(0, 256, 200_000, dtype=np.uint8)
-    with pytest.raises(StoreError, match=r"runs\.db.*disk is full; free some space.*is safe"):
-        folder.put([finished(2), finished(3, {"x": noise})])
-    assert folder.check() == {"runs": 1, "excluded": 0, "torn": 0}
-    folder.put([finished(4)])
+SAID = {
+    "rows": r"runs\.db': its disk is full; free some space.*is safe",
+    "files": r"arrays/.*the disk is full; free some space.*is safe",
+    "postgresql": r"postgresql.*: its disk is full; free some space.*is safe",
+}
 
 
-def test_a_disk_too_full_for_a_file_is_said(folder: Store, monkeypatch: pytest.MonkeyPatch):
-    folder.put([finished(1)])
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that other users get to, as the server's is one."""
+    with tempfile.TemporaryDirectory(prefix="populace-") as made:
+        os.chmod(made, 0o755)
+        yield Path(made)
 
-    def full(handle: int, data: Any) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(StoreError, match=r"the disk is full.*is safe"):
-        folder.put([finished(2, {"x": LARGE})])
-    monkeypatch.undo()
-    assert set(folder.get(ids([1, 2]))) == {name(1)}
+@pytest.mark.parametrize("kind", SAID)
+def test_a_full_disk_is_said_and_nothing_is_lost(kind: str, open_to_all: Path):
+    """A real disk of a few megabytes (in memory), filled by what is stored; then there is room again."""
+    server = kind == "postgresql"
+    alone, size = (["unshare", "-m"], "44m") if server else (["unshare", "-rm"], "3m")
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    if server and (POSTGRES.available() or os.geteuid() != 0):
+        pytest.skip("no server can be started on a disk of its own here")
+    mount = f"mount -t tmpfs -o size={size},mode=777 tmpfs {open_to_all}"
+    script = [sys.executable, str(Path(__file__).with_name("full_disk.py")), str(open_to_all), kind]
+    seen = subprocess.run(
+        [*alone, "sh", "-c", f'{mount} && exec "$@"', "sh", *script],
+        env={**os.environ, "PYTHONPATH": str(BENCHMARKS)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert seen.returncode == 0, seen.stderr
+    told = json.loads(seen.stdout)
+    assert re.search(SAID[kind], told["said"])
+    assert told["kept"] > 3 and told["then"] == {"runs": told["kept"], "excluded": 0, "torn": 0}
+    assert told["end"] == {"runs": told["kept"] + 3, "excluded": 0, "torn": 0}
 
 
 def test_a_store_of_a_newer_populace_is_refused(store: Store, another: Callable[[], Store]):
@@ -228,18 +250,6 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(StoreError, match="has not answered") as told:
         Store(tmp_path, database=address).check()
     assert "secret" not in str(told.value)
-
-
-def test_a_server_that_is_gone_for_a_while_is_waited_for(server: Any, schema: Callable[[], str], tmp_path: Path):
-    store = Store(tmp_path, database=schema())
-    store.put([finished(1)])
-    server.stop()
-    back = threading.Timer(0.3, server.start)
-    back.start()
-    store.put([finished(2)])
-    back.join()
-    assert store.check() == {"runs": 2, "excluded": 0, "torn": 0}
-    store.close()
 
 
 def test_without_sqlalchemy_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -18,12 +18,13 @@ from populace.campaigns.plan import Plan
 from populace.campaigns.store import Store
 from populace.campaigns.stored import Stored
 from populace.core.executor import Ticker
+from populace.core.model import Model, parameter
 from populace.problem.covariance import Given
 from populace.problem.moments import level
 from populace.problem.observation import Reporting
 from populace.problem.problem import Problem
+from populace.problem.simulators import Batch, Observed, Simulation, Simulator, Traceable
 from populace.problem.simulators import Callable as CallableSimulator
-from populace.problem.simulators import Observed, Simulator, Traceable
 from populace.problem.space import Space
 from populace.problem.target import Target
 from populace.testing.simulators import check_simulator
@@ -131,6 +132,48 @@ def test_where_every_run_fails_that_is_an_error_unless_the_shape_is_known(folder
     blank = Stored(Traceable(lambda p, key: {"x": p["mean"] * jnp.ones(4)}), folder)
     seen = batch(blank, nowhere, jr.split(jr.key(0), 2))
     assert seen.excluded.all() and seen.observations["x"].shape == (2, 4)
+
+
+def test_each_run_of_a_batch_has_its_own_reason(folder: Store):
+    """Of a model: a site outside its domain, a number that is infinite; of observers, on top of those."""
+
+    class Odd(Model):
+        p: Any = parameter(default=0.5)
+
+        def init(self, draw: Any) -> Any:
+            return draw.bernoulli("b", self.p, size=3) / jnp.where(self.p == 1.0, 0.0, 1.0)
+
+        def step(self, draw: Any, state: Any) -> Any:
+            return state
+
+        def observe(self, state: Any) -> Any:
+            return {"x": state.sum()}
+
+    stored = Stored(Simulation(Odd(), 1), folder)
+    campaign = Campaign(Simulation(Odd(), 1), Plan({"p": [0.5, 2.0, 1.0, 0.25]}, jr.key(0)), folder)
+    run_campaign(campaign)
+    domain, infinite = "a site was given a number outside its domain", "an observation is NaN or infinite"
+    assert campaign.table()["reason"].tolist() == ["", domain, infinite, ""]
+    assert dict(campaign.status().reasons) == {domain: 1, infinite: 1}
+    seen = batch(stored, {"p": jnp.array([0.5, 2.0, 1.0, 0.25])}, campaign.plan.keys)
+    assert seen.why() == ("", domain, infinite, "") and len(folder.database.every("id")) == 4
+
+
+def test_an_observer_keeps_the_reasons_of_what_is_behind_it():
+    def fails(parameters: dict[str, Any], key: Any) -> dict[str, Any]:
+        if parameters["mean"] < 0.0:
+            raise ValueError("below")
+        return {"x": np.ones(2)}
+
+    observed = Observed(CallableSimulator(fails), {"seen": Reporting("x", 0.5)})
+    seen = batch(observed, {"mean": jnp.array([1.0, -1.0, 1.0]), "seen.share": jnp.array([0.5, 0.5, 2.0])}, asked(3)[1])
+    raised, domain = "the simulator raised ValueError: below", "an observation model was given a number outside"
+    assert [why[: len(domain)] for why in seen.why()] == ["", raised[: len(domain)], domain]
+
+
+def test_a_simulator_that_says_not_whose_a_reason_is_is_told_all():
+    assert Batch({}, np.array([True, False]), {"a": 1, "b": 1}).why() == ("a; or b", "")
+    assert Batch({}, np.array([True, False]), {}).why() == ("no reason was given", "")
 
 
 def test_an_observer_s_parameters_count(folder: Store):

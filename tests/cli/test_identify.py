@@ -92,7 +92,7 @@ def test_a_study_has_each_of_its_fits_judged(folder: Path, monkeypatch: pytest.M
     def run(study: Any, out: Path, **arguments: Any) -> Any:
         asked.update(arguments, out=out, study=study)
         fits: Any = {"simple": SimpleNamespace(problem="one"), "rival": SimpleNamespace(problem="two")}
-        return SimpleNamespace(findings=Findings((), (), fits, {}))
+        return SimpleNamespace(findings=Findings((), (), fits, {}), summary={"manifest": {"seed": 3}})
 
     monkeypatch.setitem(registry.STUDIES, "canned", registry.Entry("Canned", lambda: "made"))  # type: ignore[arg-type]
     monkeypatch.setattr("populace.studies.study.run_study", run)

@@ -45,10 +45,10 @@ class Canned(Study):
     budget = 10
 
     def __init__(self, end: Callable[[], None] = lambda: None):
-        self.end = end
+        self._end = end
 
     def run(self, key: Any, budget: int, folder: Path, progress: Any) -> Findings:
-        self.end()
+        self._end()
         summary = {"verdicts": {"beta": {"class": "identified", "sentence": "beta is 2."}}, "bits": str(jr.bits(key))}
         return Findings(("Beta is two.",), (Judged(),), {}, summary)
 

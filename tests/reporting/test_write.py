@@ -1,11 +1,14 @@
 import csv
+import io
 import json
 import math
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from populace._errors import OutputError
 from populace._results import Figure, Result, ScatterPanel, Section, Table
@@ -73,7 +76,26 @@ def test_json_keeps_what_the_record_says(make_report: Any, tmp_path: Path) -> No
     record = {"β": [1, 2.5, None, True], "n": np.int64(3), "x": np.float32(0.5), "t": (1, 2), "flag": np.True_, "d": {}}
     (path,) = write(make_report((), record), tmp_path / "a.json")
     plain = {"β": [1, 2.5, None, True], "n": 3, "x": 0.5, "t": [1, 2], "flag": True, "d": {}}
-    assert json.loads(path.read_text(encoding="utf-8")) == plain
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written.pop("manifest")["versions"]["jax"] and written == plain
+
+
+def test_every_kind_says_what_made_it(make_report: Any, tmp_path: Path) -> None:
+    panel = ScatterPanel("t", "x", "y", np.arange(3), np.arange(3))
+    report = make_report((Section("s", figures=(Figure("f", "c", (panel,)),)),), {"a": 1})
+    wanted = {"seed": 3, "flags": "--a --b"}
+    held = {}
+    for suffix in (".html", ".md", ".json", ".png", ".svg", ".pdf"):
+        (path,) = write(report, tmp_path / f"a{suffix}", manifest=wanted)
+        (again,) = write(report, tmp_path / f"b{suffix}", manifest=wanted)
+        assert path.read_bytes() == again.read_bytes()
+        held[suffix] = path.read_bytes()
+    with Image.open(io.BytesIO(held[".png"])) as picture:
+        png = json.loads(picture.info["Description"])
+    svg = json.loads(held[".svg"].decode().rpartition("<!-- ")[2].rpartition(" -->")[0])
+    assert png == svg == json.loads(held[".json"])["manifest"] and png["seed"] == 3 and svg["flags"] == "--a --b"
+    ElementTree.fromstring(held[".svg"].decode())
+    assert all(b"versions.numpy" in held[suffix] for suffix in (".html", ".md")) and b"/Subject" in held[".pdf"]
 
 
 @pytest.mark.parametrize(

@@ -1,50 +1,47 @@
-"""The boarding school at a small budget, through the command line: its files, its findings, and a kill.
+"""The boarding school at a small budget, through the command line: its files, its findings, and that it is found again.
 
-All tests share one run.
+All tests share two runs: one that nobody disturbs, and its reproduction in another process and folder, which is killed.
 """
 
 import json
+import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xarray as xr
 
+import populace
+
 BUDGET = 6000
 GROUPS = {"posterior", "posterior_predictive", "prior", "observed_data"}
 
-Start = Callable[[Path], "subprocess.Popen[str]"]
+
+def start(*words: str, home: Path | None = None) -> "subprocess.Popen[str]":
+    """Starts `populace` with these words; `home`: where the package is, that of the tests by default."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "populace.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **({"PYTHONPATH": str(home)} if home else {})},
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
-def start() -> Start:
-    """Starts `populace study influenza` for a folder."""
-
-    def popen(folder: Path) -> "subprocess.Popen[str]":
-        words = ["study", "influenza", "--budget", str(BUDGET), "--out", str(folder), "--json"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "populace.cli", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return popen
-
-
-@pytest.fixture(scope="module")
-def done(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """The folder of an uninterrupted run, and what it printed."""
     folder = tmp_path_factory.mktemp("influenza")
-    process = start(folder)
+    process = start("study", "influenza", "--budget", str(BUDGET), "--out", str(folder), "--json")
     said, aside = process.communicate()
     assert process.returncode == 0, aside
     return folder, said, aside
@@ -153,12 +150,13 @@ def test_the_terminal_tells_the_verdicts(done: tuple[Path, str, str], summary: d
             assert " ".join(verdict["sentence"].split()) in aside
 
 
-# A kill
+# Again
 
 
-def test_a_study_that_is_killed_ends_alike(start: Start, done: tuple[Path, str, str], tmp_path: Path):
+def test_a_reproduction_that_is_killed_goes_on_and_is_identical(done: tuple[Path, str, str], tmp_path: Path):
     moment = random.Random().uniform(0.0, 6.0)
-    killed = start(tmp_path)
+    words = ["reproduce", str(done[0]), "--out", str(tmp_path), "--json"]
+    killed = start(*words)
     try:
         last = time.monotonic() + 300
         while not list(tmp_path.rglob("checkpoint.npz")) and killed.poll() is None and time.monotonic() < last:
@@ -168,10 +166,39 @@ def test_a_study_that_is_killed_ends_alike(start: Start, done: tuple[Path, str, 
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
     assert killed.returncode == -signal.SIGKILL
-    assert list(tmp_path.rglob("checkpoint.npz")) and not (tmp_path / "summary.json").exists()
-    again = start(tmp_path)
-    _, aside = again.communicate()
+    checkpoints = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoint.npz")}
+    assert checkpoints and not (tmp_path / "summary.json").exists()
+    again = start(*words)
+    said, aside = again.communicate()
     assert again.returncode == 0, aside
     for name in ("summary.json", "report.html"):
         same = (tmp_path / name).read_bytes() == (done[0] / name).read_bytes()
         assert same, f"{name} differs after a kill {moment:.2f} s after the first checkpoint"
+    found = json.loads(said)
+    assert found["verdicts"]["the numbers"]["class"] == "identical" and found["made"] == found["unknown"] == []
+    assert found["compared"].keys() == {"summary.json", "fit.nc", "fit-rival.nc", "report.html"}
+    assert sum(found["compared"].values()) > 200_000
+    assert "before the run: Nothing differs, from the seed to the source." in aside
+    assert "identical" in (tmp_path / "comparison.html").read_text()
+
+
+def test_a_changed_seed_data_byte_and_model_line_are_named(done: tuple[Path, str, str], tmp_path: Path):
+    """In a copy of the package."""
+    home = shutil.copytree(Path(populace.__file__).parent, tmp_path / "populace")
+    for file, old, new in (
+        ("studies/data/influenza_school_1978.csv", "298", "299"),
+        ("zoo/school_epidemic.py", "def step(self, draw: Draw", "def step(self,  draw: Draw"),
+        ("calibration/sequential_abc.py", "1e300", "2e300"),
+    ):
+        text = (home / file).read_text()
+        assert old in text, file
+        (home / file).write_text(text.replace(old, new, 1))
+    check = start("reproduce", str(done[0]), "--only-check", "--seed", "7", "--json", home=tmp_path)
+    said, aside = check.communicate()
+    assert check.returncode == 1, aside
+    assert [one["what"] for one in json.loads(said)["made"]] == [
+        "the seed is another: 1978 then, 7 now",
+        "the data file influenza_school_1978.csv has other bytes",
+        "SchoolEpidemic.step (zoo/school_epidemic.py) has other source",
+        "calibration/sequential_abc.py has other source",
+    ]

@@ -3,54 +3,21 @@
 import json
 import os
 from collections.abc import Callable as Function
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import jax.random as jr
-import numpy as np
-import numpyro.distributions as dist
 import pytest
 import xarray as xr
+from tests.studies.small import COUNT, Small
 
-import populace as pop
-from populace._errors import CheckpointError, MethodError, OutputError
-from populace.studies.study import Findings, Part, Studied, Study, read_table, run_study
-
-CALLS = 0
-STOP_AT = 0
-
-
-def noisy(parameters: dict[str, float], key: Any) -> dict[str, np.ndarray]:
-    """A number near theta; the call number `STOP_AT` is interrupted."""
-    global CALLS  # noqa: PLW0603
-    CALLS += 1
-    if CALLS == STOP_AT:
-        raise KeyboardInterrupt
-    noise = np.random.default_rng(np.asarray(jr.key_data(key))).normal(size=3)
-    return {"y": parameters["theta"] + 0.1 * noise}
-
-
-class Small(Study):
-    """The mean of three numbers."""
-
-    name = "small"
-    title = "A small study"
-    question = "How large is theta?"
-    budget = 240
-
-    def run(self, key: Any, budget: int, folder: Path, progress: Any) -> Findings:
-        target = pop.Target({"y": np.full(3, 0.5)}, [pop.mean("y")], covariance=pop.Given([0.06]))
-        problem = pop.Problem(pop.Callable(noisy), pop.Space(theta=dist.Normal(0, 1)), target)
-        method = pop.SequentialABC(particles=40)
-        fit = pop.calibrate(problem, method, key, budget=budget, folder=folder, predictive=20, progress=False)
-        low, middle, high = fit.interval("theta")
-        summary = {"theta": [low, middle, high]}
-        return Findings(("Theta is near a half.",), (Part("Small", fit),), {"small": fit}, summary)
+from populace._errors import CheckpointError, MethodError, OutputError, TargetError
+from populace.campaigns import manifest as manifests
+from populace.campaigns.manifest import environment
+from populace.studies.study import Studied, read_table, run_study
 
 
 def run(folder: Path, **given: int) -> Studied:
-    global CALLS  # noqa: PLW0603
-    CALLS = 0
+    COUNT["calls"] = 0
     return run_study(Small(), folder, progress=False, **given)
 
 
@@ -63,14 +30,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """The folder of an uninterrupted study, and the calls that it took."""
     folder = tmp_path_factory.mktemp("whole")
     run(folder)
-    return folder, CALLS
+    return folder, COUNT["calls"]
 
 
 @pytest.fixture
 def stopping(monkeypatch: pytest.MonkeyPatch) -> Function[[int], None]:
     """Lets the call of that number be interrupted, until it is called with 0."""
-    monkeypatch.setitem(globals(), "STOP_AT", 0)
-    return lambda number: globals().__setitem__("STOP_AT", number)
+    monkeypatch.setitem(COUNT, "stop at", 0)
+    return lambda number: COUNT.__setitem__("stop at", number)
 
 
 def test_the_folder_holds_report_fit_and_summary(tmp_path: Path):
@@ -104,14 +71,14 @@ def test_an_interrupted_study_goes_on_and_ends_alike(
     stopping(0)
     run(tmp_path)
     assert contents(tmp_path) == contents(whole[0])
-    assert share < 0.2 or whole[1] > CALLS
+    assert share < 0.2 or whole[1] > COUNT["calls"]
 
 
 def test_a_finished_study_is_told_again(tmp_path: Path, whole: tuple[Path, int]):
     run(tmp_path)
     (tmp_path / "report.html").unlink()
     run(tmp_path)
-    assert contents(tmp_path) == contents(whole[0]) and whole[1] > CALLS
+    assert contents(tmp_path) == contents(whole[0]) and whole[1] > COUNT["calls"]
 
 
 @pytest.mark.parametrize("other", [{"seed": 3}, {"budget": 241}])
@@ -120,7 +87,7 @@ def test_the_folder_of_other_work_is_refused_and_left_alone(tmp_path: Path, othe
     before = contents(tmp_path)
     with pytest.raises(CheckpointError, match="holds other work \\(small, seed 1978, budget 240\\)"):
         run(tmp_path, **other)
-    assert contents(tmp_path) == before and CALLS == 0
+    assert contents(tmp_path) == before and COUNT["calls"] == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"study": "small"}', '{"seed": 1'])
@@ -135,7 +102,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_any_work(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="a part of the path is a file"):
         run(tmp_path / "file" / "folder")
-    assert CALLS == 0
+    assert COUNT["calls"] == 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for the superuser")
@@ -146,10 +113,52 @@ def test_a_read_only_folder_is_said_before_any_work(tmp_path: Path):
     try:
         with pytest.raises(OutputError, match="is not writable"):
             run(tmp_path / "done")
-        assert CALLS == 0
+        assert COUNT["calls"] == 0
     finally:
         for folder in (tmp_path / "done", tmp_path / "done" / "checkpoints"):
             folder.chmod(0o700)
+
+
+def otherwise(name: str, value: str) -> Function[..., dict[str, object]]:
+    """The environment with something else in it."""
+
+    def described(packages: Iterable[str] = ()) -> dict[str, object]:
+        real = environment(packages)
+        return {part: {**held, **({name: value} if name in held else {})} for part, held in real.items()}
+
+    return described
+
+
+def test_work_that_was_begun_with_another_version_is_not_gone_on_with(
+    tmp_path: Path, stopping: Function[[int], None], monkeypatch: pytest.MonkeyPatch
+):
+    stopping(100)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    monkeypatch.setattr(manifests, "environment", otherwise("jax", "0.9.9"))
+    with pytest.raises(CheckpointError, match=r"made otherwise \(jax \S+ then, 0.9.9 now\): choose another"):
+        run(tmp_path)
+    assert COUNT["calls"] == 0
+
+
+def test_another_machine_goes_on_and_the_manifest_says_so(
+    tmp_path: Path, stopping: Function[[int], None], monkeypatch: pytest.MonkeyPatch
+):
+    stopping(100)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    stopping(0)
+    monkeypatch.setattr(manifests, "environment", otherwise("model", "Another processor"))
+    made_with = run(tmp_path).summary["manifest"]
+    assert made_with["machine"]["model"] == "Another processor"
+    assert [one["model"] for one in made_with["begun_on"]] == [environment()["machine"]["model"]]
+
+
+def test_a_data_file_that_is_not_there_is_said(tmp_path: Path):
+    lost = Small()
+    lost.files = ("lost.csv",)
+    with pytest.raises(TargetError, match=r"there is no data file 'lost.csv': mend the study's `files`"):
+        run_study(lost, tmp_path, progress=False)
 
 
 def test_a_budget_that_is_too_small_is_said(tmp_path: Path):

@@ -18,6 +18,7 @@ from ..problem.simulators import Callable as CallableSimulator
 from ..problem.simulators import Simulator
 from . import tabulate
 from .identity import Identified, identified, simulator_digest
+from .manifest import environment
 from .plan import Plan
 from .store import RETRIED, Claims, Store, StoredRun
 from .stored import Maker, checked, judged, usual_layout
@@ -29,6 +30,8 @@ _BLOCK, _MOST = 10.0, 1024
 """A program takes on as many runs as will last it so many seconds, and so many at most."""
 _WAIT = 0.5
 """Seconds between two looks at what others have not finished."""
+_LAST, _PAUSE = 256, 60.0
+"""Runs by whose ends the pace is told; and seconds, beyond what runs take, after which a campaign has stood still."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class CampaignStatus(Result):
     `planned`: different runs of the plan; `done`, `excluded`: how many are stored, and of these how many failed;
     `reasons`: why, a sentence to its count; `claimed`: how many some program is making; `notes`: what was noted of
     runs that were made again, a sentence to its count; `made`: how many this call made; `seconds`: what a run took, the
-    median, NaN where none is stored.
+    median, NaN where none is stored; `pace`: seconds between the ends of two runs, of the last ones, by all who make
+    them.
     """
 
     planned: int
@@ -49,6 +53,12 @@ class CampaignStatus(Result):
     notes: Mapping[str, int]
     made: int
     seconds: float
+    pace: float
+
+    @property
+    def left(self) -> float:
+        """Seconds that what is missing takes at the pace of the last runs; NaN where none is stored."""
+        return self.missing * self.pace
 
     @property
     def missing(self) -> int:
@@ -62,7 +72,7 @@ class CampaignStatus(Result):
         if self.claimed:
             text.append(f"{self.claimed} runs are being made.")
         if np.isfinite(self.seconds):
-            left = f"; what is missing, {_duration(self.missing * self.seconds)}" if self.missing else ""
+            left = f"; at the pace of the last ones, {_duration(self.left)} are left" if self.missing else ""
             text.append(f"A run takes {_duration(self.seconds)}{left}.")
         text += [f"{count} runs: {note}." for note, count in self.notes.items()]
         verdicts, tables = (), ()
@@ -83,6 +93,7 @@ class CampaignStatus(Result):
             "claimed": self.claimed,
             "made": self.made,
             "seconds_a_run": self.seconds if np.isfinite(self.seconds) else None,
+            "seconds_left": self.left if np.isfinite(self.left) else None,
             "reasons": dict(self.reasons),
             "notes": dict(self.notes),
         }
@@ -93,7 +104,7 @@ class Campaign:
     """The runs of a plan by one simulator, in a store.
 
     **Arguments:** `simulator`: any, or a Python callable `(parameters, key) -> observations`; `together`: runs that are
-    handed to it at a time, as of `Stored`.
+    handed to it, or taken on, at a time, as of `Stored`.
 
     **Raises:** `SimulatorError` for `together` below 1.
     """
@@ -141,11 +152,13 @@ class Campaign:
         return tabulate.dataset(self.plan, self._stored())
 
     def write(self, path: Path | str) -> Path:
-        """Write the runs to a file, whole or not at all: `.parquet` (extra `parquet`), `.nc` or `.csv`.
+        """Write the runs to a file, whole or not at all: `.parquet` (extra `parquet`), `.nc` or `.csv`. The first two
+        hold what made them as an attribute `manifest` (JSON): the simulator, and the versions and machine that wrote.
 
         **Raises:** `OutputError` for another suffix, or where it cannot be written; `MissingExtraError`.
         """
-        return tabulate.write(Path(path), self.plan, self._stored)
+        made_with = {"simulator": self.simulator.describe(), "written_with": environment()}
+        return tabulate.write(Path(path), self.plan, self._stored, made_with)
 
     def _stored(self) -> list[StoredRun | None]:
         ids = self.asked().ids
@@ -191,10 +204,15 @@ def run_campaign(campaign: Campaign, *, retry: bool = False, progress: bool | Pr
 def _work(
     maker: Maker, asked: Identified, rows: Mapping[str, int], left: list[str], claims: Claims, ticker: Ticker
 ) -> int:
-    """Make what is left, a block at a time, and wait for what others have taken on; how many were made here."""
+    """Make what is left, a block at a time, and wait for what others have taken on; how many were made here.
+
+    Of what is left a program takes half at most, so that several end at the same time (as in guided self-scheduling:
+    Polychronopoulos and Kuck, 1987, IEEE Transactions on Computers).
+    """
     made, block = 0, maker.together
     while left:
-        taken, elsewhere = claims.take(left, block)
+        half = max(1, len(left) // 2 // maker.together) * maker.together
+        taken, elsewhere = claims.take(left, min(block, half))
         if taken:
             began = time.monotonic()
             made += len(maker.make(asked, [rows[one] for one in taken], ticker))
@@ -228,7 +246,21 @@ def _status(store: Store, ids: Sequence[str], made: int) -> CampaignStatus:
         notes=dict(Counter(str(row.text) for row in store.database.notes(different))),
         made=made,
         seconds=float(np.median(seconds)) if seconds else float("nan"),
+        pace=_pace(list(stored.values())),
     )
+
+
+def _pace(stored: list[StoredRun]) -> float:
+    """Seconds from the end of a run to that of the next, the mean of the last ones; those in which nobody can have been
+    at work are left out. Runs that were stored together end together.
+    """
+    if not stored:
+        return float("nan")
+    usual = float(np.median([run.seconds for run in stored]))
+    ends, together = np.unique(np.sort([run.finished for run in stored])[-_LAST:], return_counts=True)
+    gaps, after = np.diff(ends), together[1:]
+    at_work = gaps <= _PAUSE + 3.0 * usual * after
+    return float(gaps[at_work].sum() / after[at_work].sum()) if at_work.any() else usual
 
 
 def _duration(seconds: float) -> str:

@@ -17,14 +17,26 @@ from ..core.fingerprint import fingerprint
 from ..core.model import Parameter
 from ..problem.simulators import Batch
 from .limits import Limits, Watch
-from .outside import Patience, RunByRun, Runner, check_settings, jobs, numbers, put_together, run_all
+from .outside import (
+    Heard,
+    OutOfProcess,
+    Patience,
+    RunByRun,
+    Runner,
+    check_settings,
+    jobs,
+    numbers,
+    put_together,
+    run_all,
+    unheard,
+)
 from .templates import SEED, CommandRun, Output, Parsed, placeholders
 from .worker import Job, Outcome, Seeded, outcome
 
 _FIRST = concurrent.futures.FIRST_COMPLETED
 
 
-class Command(RunByRun):
+class Command(RunByRun, OutOfProcess):
     """A command as a simulator: each run in a fresh folder, several at once.
 
         pop.Command(
@@ -91,12 +103,17 @@ class Command(RunByRun):
         return Seeded(self.run.alone)
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        self._check_names(parameters)
         wanted = jobs(parameters, keys)
+        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
+
+    def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
+        self._check_names(wanted[0].parameters)
         with Watch(self.run.limits) as watch, concurrent.futures.ThreadPoolExecutor(self.workers) as threads:
             runner = _Threads(threads, watch, self.run)
-            outcomes = run_all(runner, wanted, Patience(2 * self.workers, self.retries), ticker)
-        return put_together(wanted, outcomes, self.logs)
+            return run_all(runner, wanted, Patience(self.in_hand(), self.retries), ticker, heard)
+
+    def in_hand(self) -> int:
+        return 2 * self.workers
 
     def describe(self) -> dict[str, Any]:
         run = self.run
@@ -110,7 +127,7 @@ class Command(RunByRun):
             "convert": {name: fingerprint(function) for name, function in run.convert.items()},
         }
 
-    def _check_names(self, parameters: Parameters) -> None:
+    def _check_names(self, parameters: Mapping[str, Any]) -> None:
         known = self.run.names()
         for name in parameters:
             if name not in known:

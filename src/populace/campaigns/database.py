@@ -351,6 +351,8 @@ def _lost(error: "DBAPIError") -> bool:
     return not refused and (error.connection_invalidated or any(sign in text for sign in _GONE))
 
 
+_DISK_FULL = "53100"
+"""Of SQL: the state of a server whose disk is full."""
 _CAUSES = {
     "is locked": f"another program has held it for {_BUSY:.0f} s; end that program, or wait for it",
     "disk is full": "its disk is full; free some space, and start again",
@@ -369,6 +371,8 @@ _CAUSES = {
 
 def _cause(error: "DBAPIError") -> str:
     text = str(error.orig).strip()
+    if getattr(error.orig, "sqlstate", None) == _DISK_FULL:  # whatever PostgreSQL says of it
+        text = "disk is full"
     for sign, cause in _CAUSES.items():
         if sign in text.lower():
             return cause

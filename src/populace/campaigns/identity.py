@@ -20,6 +20,7 @@ from jaxtyping import Array
 from .._errors import SimulatorError
 from .._types import Key
 from ..core.fingerprint import fingerprint
+from ..core.plug import Plug, Window
 from ..problem.simulators import Simulation, Simulator
 
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.ndarray, jax.Array)
@@ -42,6 +43,14 @@ class Identified:
         """The keys of these rows. Taking them out of an array of keys costs JAX milliseconds each time."""
         return jax.random.wrap_key_data(cast(Array, self.words[rows]), impl=self.generator)
 
+    def some(self, rows: np.ndarray) -> dict[str, Any]:
+        """The parameters of these rows, name to (rows, ...)."""
+        return {name: value[rows] for name, value in self.parameters.items()}
+
+    def one_key(self, row: int) -> Key:
+        """The key of a row, as one run wants it."""
+        return jax.random.wrap_key_data(cast(Array, self.words[row]), impl=self.generator)
+
     def told(self, row: int) -> tuple[str, str]:
         """The parameters and the key of a row as text: JSON, and the generator with its data."""
         values = json.dumps({name: value[row].tolist() for name, value in self.parameters.items()})
@@ -52,8 +61,8 @@ def simulator_digest(simulator: Simulator) -> str:
     """The SHA-256 (hexadecimal) of a simulator: what `describe` says, and the code that it reaches.
 
     Code is that of the functions which the simulator holds (with defaults, and what they close over) or which its model
-    is made of, of the functions and classes of the same modules that these call by name, and of these modules'
-    constants (plain values named in capitals). What other modules do does not count.
+    and its plugs are made of, of the functions and classes of the same modules that these call by name, and of these
+    modules' constants (plain values named in capitals). What other modules do does not count.
 
     **Raises:** `SimulatorError` when `describe` holds what is no JSON value.
     """
@@ -100,6 +109,7 @@ def _code(simulator: Simulator) -> Iterator[str]:
         for kind in type(simulator.model).__mro__:
             if not _foreign(kind.__module__):
                 yield from _reached(kind, set())
+        yield from _of_plugs(simulator.plugs)
         return
     for field in dataclasses.fields(simulator):
         value = getattr(simulator, field.name)
@@ -107,6 +117,16 @@ def _code(simulator: Simulator) -> Iterator[str]:
             yield from _code(value)
         elif callable(value):
             yield from _reached(value, set())
+
+
+def _of_plugs(plugs: tuple[Plug, ...]) -> Iterator[str]:
+    """Code of plugs that are not the house's, and of the functions and rules that plugs hold."""
+    for plug in plugs:
+        held = [getattr(plug, field.name) for field in dataclasses.fields(plug)]
+        held += [held_in.who for held_in in held if isinstance(held_in, Window)]
+        for thing in [type(plug), *(one for one in held if callable(one))]:
+            if not _foreign(getattr(thing, "__module__", type(thing).__module__)):
+                yield from _reached(thing, set())
 
 
 def _foreign(module: str) -> bool:

@@ -122,14 +122,16 @@ def _from_proc() -> Iterable[tuple[int, int]]:
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 text = Path(f"/proc/{name}/stat").read_bytes()
                 fields = text[text.rindex(b")") + 2 :].split()  # a program's name may hold blanks and brackets
-                yield int(fields[2]), int(fields[21]) * page
+                if fields[0] != b"Z":  # it has ended, and its parent has not asked yet how
+                    yield int(fields[2]), int(fields[21]) * page
 
 
 def _from_ps() -> Iterable[tuple[int, int]]:
-    told = subprocess.run(["ps", "-axo", "pgid=,rss="], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(["ps", "-axo", "pgid=,rss=,stat="], capture_output=True, text=True, check=True).stdout
     for line in told.splitlines():
-        group, kilobytes = line.split()
-        yield int(group), int(kilobytes) * 1024
+        group, kilobytes, state = line.split()
+        if not state.startswith("Z"):
+            yield int(group), int(kilobytes) * 1024
 
 
 def ended(status: int) -> str:

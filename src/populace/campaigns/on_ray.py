@@ -18,6 +18,8 @@ from ..core.model import Parameter
 from ..problem.simulators import Batch, Simulator
 from .limits import Limits
 from .outside import (
+    Heard,
+    OutOfProcess,
     Patience,
     Runner,
     check_settings,
@@ -28,6 +30,7 @@ from .outside import (
     put_together,
     run_all,
     simulator_of,
+    unheard,
 )
 from .worker import Began, Job, Outcome, on_node, tail
 
@@ -37,7 +40,7 @@ _START = 600.0
 """Seconds in which some run must begin: clusters that grow take minutes for the first."""
 
 
-class OnRay(Simulator):
+class OnRay(OutOfProcess):
     """Any Python function as a simulator whose runs are tasks on Ray.
 
     Ray is connected to where the program has not done so: to `address`, or as RAY_ADDRESS says, or else it is started
@@ -83,16 +86,24 @@ class OnRay(Simulator):
         return simulator_of(self.function).parameters()
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        ray = _load()
-        if not ray.is_initialized():
-            _connect(ray, self.address)
         wanted = jobs(parameters, keys)
-        runner = _Tasks(ray, function_of(self.function), self.limits)
-        in_flight = self.in_flight or 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        return put_together(wanted, run_all(runner, wanted, Patience(in_flight, self.retries), ticker), self.logs)
+        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
+
+    def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
+        runner = _Tasks(self._connected(), function_of(self.function), self.limits)
+        return run_all(runner, wanted, Patience(self.in_hand(), self.retries), ticker, heard)
+
+    def in_hand(self) -> int:
+        return self.in_flight or 2 * max(1, int(self._connected().cluster_resources().get("CPU", 1)))
 
     def describe(self) -> dict[str, Any]:
         return simulator_of(self.function).describe()
+
+    def _connected(self) -> Any:
+        ray = _load()
+        if not ray.is_initialized():
+            _connect(ray, self.address)
+        return ray
 
 
 def _load() -> Any:

@@ -8,12 +8,14 @@ import abc
 import hashlib
 import json
 import math
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -24,6 +26,7 @@ from .._files import atomic_write
 from .._types import Key, Parameters
 from ..core.domain import real
 from ..core.executor import Ticker
+from ..core.host import room, taken
 from ..core.model import Parameter
 from ..problem.rows import split
 from ..problem.simulators import Batch, Simulator, assemble
@@ -35,6 +38,10 @@ LOGS = 1000
 """Logs that a folder takes: when half of the prior fails, the first thousand tell why."""
 
 Handle = TypeVar("Handle")
+Heard = Callable[[int, Outcome], None]
+"""Is told what became of a run, by its place among those asked for, as soon as it has ended."""
+
+_bits = jax.jit(jax.vmap(jr.bits))
 
 
 class RunByRun(Simulator):
@@ -43,6 +50,23 @@ class RunByRun(Simulator):
     @abc.abstractmethod
     def one(self) -> Seeded:
         """One run of it. It can be pickled, and needs no JAX."""
+
+
+class OutOfProcess(Simulator):
+    """A simulator whose runs end one by one, in any order, so that each can be stored when it has ended.
+
+    Two methods more; `logs`: the folder for what failed runs printed, if any.
+    """
+
+    logs: eqx.AbstractVar[Path | None]
+
+    @abc.abstractmethod
+    def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
+        """What became of each job, in order; `heard` is called for each when it has ended."""
+
+    @abc.abstractmethod
+    def in_hand(self) -> int:
+        """How many runs are sent and not done at a time, at most."""
 
 
 def function_of(what: Callable[..., Any] | Simulator) -> Callable[..., Any]:
@@ -75,7 +99,7 @@ def numbers(values: Mapping[str, float]) -> dict[str, Parameter]:
 def jobs(parameters: Parameters, keys: Key) -> list[Job]:
     """A job a run."""
     words = np.asarray(jr.key_data(keys))
-    seeds = np.asarray(jax.vmap(jr.bits)(keys))
+    seeds = np.asarray(_bits(taken(keys, np.minimum(np.arange(room(len(words))), len(words) - 1))))
     generator = str(jr.key_impl(keys))
     rows = split(parameters, len(words))
     return [Job(row, words[i], generator, int(seeds[i])) for i, row in enumerate(rows)]
@@ -109,29 +133,37 @@ class Patience:
     retries: int
 
 
-def run_all(runner: Runner[Any], wanted: list[Job], patience: Patience, ticker: Ticker) -> list[Outcome]:
+def run_all(runner: Runner[Any], wanted: list[Job], patience: Patience, ticker: Ticker, heard: Heard) -> list[Outcome]:
     """What became of each job, in order. When it is interrupted, what is under way is ended first."""
     waiting = deque(range(len(wanted)))
     tried: list[list[Outcome]] = [[] for _ in wanted]
-    flying: dict[Any, int] = {}
+    flying: dict[Any, tuple[int, float]] = {}
+    done: dict[int, Outcome] = {}
     try:
         while waiting or flying:
             while waiting and len(flying) < patience.in_flight:
                 i = waiting.popleft()
-                flying[runner.submit(wanted[i])] = i
+                flying[runner.submit(wanted[i])] = i, time.monotonic()
             for handle in runner.wait(list(flying)):
-                i = flying.pop(handle)
+                i, sent = flying.pop(handle)
                 out = runner.outcome(handle)
                 if out is not None:
-                    tried[i].append(out)
+                    took = time.monotonic() - sent if math.isnan(out.seconds) else out.seconds
+                    tried[i].append(replace(out, seconds=took))
                 if out is None or (out.chance and len(tried[i]) <= patience.retries):
                     waiting.appendleft(i)
                 else:
+                    done[i] = _last(tried[i])
+                    heard(i, done[i])
                     ticker.advance(1)
     except BaseException:
         runner.abandon()
         raise
-    return [_last(each) for each in tried]
+    return [done[i] for i in range(len(wanted))]
+
+
+def unheard(place: int, out: Outcome) -> None:
+    """Where all are waited for."""
 
 
 def _last(tried: list[Outcome]) -> Outcome:
@@ -141,7 +173,7 @@ def _last(tried: list[Outcome]) -> Outcome:
         return last
     output = "\n".join(f"--- attempt {i}: {o.failure or 'it came back'}\n{o.output}" for i, o in enumerate(tried, 1))
     again = f", in the last of {len(tried)} attempts" if last.failure else ""
-    return Outcome(last.row, last.failure + again, last.chance, output)
+    return replace(last, failure=last.failure + again, output=output)
 
 
 def put_together(wanted: list[Job], outcomes: list[Outcome], logs: Path | None) -> Batch:
@@ -150,36 +182,29 @@ def put_together(wanted: list[Job], outcomes: list[Outcome], logs: Path | None) 
     **Raises:** as `assemble`; the logs are written before.
     """
     failures = [out.failure for out in outcomes]
-    excluded = np.ones(len(wanted), bool)
-    reasons: dict[str, int] = {}
+    told = tuple(failures)
     try:
         batch = assemble([out.row for out in outcomes], failures)
-        excluded, reasons = batch.excluded, batch.reasons
+        told = batch.why()
     finally:
         if logs is not None:
-            _keep(logs, wanted, outcomes, failures, excluded, reasons)
+            _keep(logs, wanted, outcomes, told)
     return batch
 
 
-def _keep(
-    logs: Path,
-    wanted: list[Job],
-    outcomes: list[Outcome],
-    failures: list[str],
-    excluded: np.ndarray,
-    reasons: Mapping[str, int],
-) -> None:
+def _keep(logs: Path, wanted: list[Job], outcomes: list[Outcome], told: Sequence[str]) -> None:
+    """A file for each run that is told to have failed, while there is room."""
+    if not any(told):
+        return
     logs.mkdir(parents=True, exist_ok=True)
-    room = max(0, LOGS - sum(1 for _ in logs.glob("*.log")))
-    rest = "; ".join(why for why in reasons if why not in failures)  # what is judged of numbers: NaN
-    for i in np.flatnonzero(excluded)[:room]:
+    left = max(0, LOGS - sum(1 for _ in logs.glob("*.log")))
+    for i in [i for i, why in enumerate(told) if why][:left]:
         job, out = wanted[i], outcomes[i]
-        told = {"parameters": {k: np.asarray(v).tolist() for k, v in job.parameters.items()}, "seed": job.seed}
-        told["key"] = job.words.tolist()
-        head = json.dumps(told)
+        given = {"parameters": {k: np.asarray(v).tolist() for k, v in job.parameters.items()}, "seed": job.seed}
+        given["key"] = job.words.tolist()
+        head = json.dumps(given)
         name = hashlib.sha256(head.encode()).hexdigest()[:12]
-        text = f"{failures[i] or rest or 'it cannot be used'}\n{head}\n\n{out.output}"
-        atomic_write(logs / f"run-{name}.log", text.encode())
+        atomic_write(logs / f"run-{name}.log", f"{told[i]}\n{head}\n\n{out.output}".encode())
 
 
 def check_settings(

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._errors import SpaceError
 from .._types import Key
+from ..core.host import room, taken
 from ..surrogates.design import Design
 
 
@@ -40,8 +41,8 @@ class Plan:
         table = _table(points.parameters if isinstance(points, Design) else points)
         n = len(next(iter(table.values())))
         point, replicate = np.repeat(np.arange(n), replicates), np.tile(np.arange(replicates), n)
-        keys = _folded(key, np.arange(replicates))[replicate]
-        keys = keys if common else jax.vmap(jr.fold_in)(keys, point.astype(np.uint32))
+        keys = taken(_folded(key[None], np.arange(replicates), np.zeros(replicates, int)), replicate)
+        keys = keys if common else _folded(keys, point, np.arange(len(point)))
         object.__setattr__(self, "parameters", {name: value[point] for name, value in table.items()})
         object.__setattr__(self, "keys", keys)
         object.__setattr__(self, "point", point)
@@ -53,8 +54,13 @@ class Plan:
         return len(self.point)
 
 
-def _folded(key: Key, numbers: np.ndarray) -> Key:
-    return jax.vmap(lambda i: jr.fold_in(key, i))(numbers.astype(np.uint32))
+_fold = jax.jit(jax.vmap(jr.fold_in))
+
+
+def _folded(keys: Key, numbers: np.ndarray, rows: np.ndarray) -> Key:
+    """The keys in these rows, each with its number folded in; compiled for few sizes."""
+    filled = np.minimum(np.arange(room(len(numbers))), len(numbers) - 1)
+    return taken(_fold(taken(keys, rows[filled]), numbers[filled].astype(np.uint32)), slice(len(numbers)))
 
 
 def _table(points: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -28,6 +28,8 @@ from ..core.model import Parameter
 from ..problem.simulators import Batch, Simulator
 from .limits import Limits, Watch, ended, kill
 from .outside import (
+    Heard,
+    OutOfProcess,
     Patience,
     Runner,
     check_settings,
@@ -38,6 +40,7 @@ from .outside import (
     put_together,
     run_all,
     simulator_of,
+    unheard,
 )
 from .spawning import Spawning
 from .worker import Job, Outcome, begin, tail, work
@@ -64,7 +67,7 @@ _SAME_NUMBERS = (
 """JAX's settings that a worker needs to give the numbers of this process."""
 
 
-class InProcesses(Simulator):
+class InProcesses(OutOfProcess):
     """Any Python function as a simulator whose runs are made in worker processes.
 
     A worker that is killed, crashes, hangs or holds too much memory takes down one run. That run is tried again,
@@ -107,9 +110,14 @@ class InProcesses(Simulator):
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
         wanted = jobs(parameters, keys)
+        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
+
+    def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
         with _pool(pickled(_load()[1].dumps, function_of(self.function)), self.workers, self.limits) as pool:
-            outcomes = run_all(pool, wanted, Patience(_IN_FLIGHT * self.workers, self.retries), ticker)
-        return put_together(wanted, outcomes, self.logs)
+            return run_all(pool, wanted, Patience(self.in_hand(), self.retries), ticker, heard)
+
+    def in_hand(self) -> int:
+        return _IN_FLIGHT * self.workers
 
     def describe(self) -> dict[str, Any]:
         return simulator_of(self.function).describe()
@@ -171,6 +179,8 @@ class _Pool(Runner[_Flight]):
         self._look_after()
         by_future = {handle.future: handle for handle in handles}
         done, rest = concurrent.futures.wait(by_future, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
+        # A pool that has broken forgets runs, also such as it calls running.
+        done |= {handle.future for handle in handles if not handle.pool.active}
         if done or any(future.running() for future in rest):
             self.alive = time.monotonic()
         elif time.monotonic() - self.alive > _START:

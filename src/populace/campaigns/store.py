@@ -270,17 +270,15 @@ class Claims:
 
     @contextlib.contextmanager
     def renewed(self) -> Iterator[None]:
-        """Renew claims from a thread, while the work goes on. One that cannot is no harm: claims then lapse, and
-        what two programs have made is stored once.
+        """Renew claims from a thread, while the work goes on. Where the database is gone for long, that is no harm:
+        claims lapse, what two programs have made is stored once, and the next renewal tries again.
         """
         end = threading.Event()
 
         def renew() -> None:
             while not end.wait(LEASE / 3):
-                try:
+                with contextlib.suppress(StoreError):  # who stores the runs is told
                     self._database.renew(self.owner, LEASE)
-                except StoreError:
-                    return
 
         thread = threading.Thread(target=renew, daemon=True, name="populace-claims")
         thread.start()

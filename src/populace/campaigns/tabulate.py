@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -75,23 +77,23 @@ def dataset(plan: Plan, runs: Runs) -> xr.Dataset:
     )
 
 
-def write(path: Path, plan: Plan, runs: Callable[[], Runs]) -> Path:
+def write(path: Path, plan: Plan, runs: Callable[[], Runs], manifest: Mapping[str, Any]) -> Path:
     """What `Campaign.write` does: a row a run. Where an observation has several numbers, Parquet has a list in its cell
-    and CSV a column each.
+    and CSV a column each. The `manifest` is an attribute (JSON); CSV has no room for it.
     """
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise OutputError(f"cannot write '{path}': its suffix tells the kind; {did_you_mean(suffix, list(_WRITERS))}")
-    return atomic_write(path, _WRITERS[suffix](plan, runs()))
+    return atomic_write(path, _WRITERS[suffix](plan, runs(), json.dumps(manifest)))
 
 
-def _netcdf(plan: Plan, runs: Runs) -> bytes:
+def _netcdf(plan: Plan, runs: Runs, manifest: str) -> bytes:
     buffer = io.BytesIO()
-    dataset(plan, runs).to_netcdf(buffer, engine="h5netcdf")
+    dataset(plan, runs).assign_attrs({"manifest": manifest}).to_netcdf(buffer, engine="h5netcdf")
     return buffer.getvalue()
 
 
-def _csv(plan: Plan, runs: Runs) -> bytes:
+def _csv(plan: Plan, runs: Runs, manifest: str) -> bytes:
     heads, values = [], []
     for name, value in columns(plan, runs).items():
         for place in np.ndindex(value.shape[1:]):
@@ -108,7 +110,7 @@ def _cell(value: object) -> object:
     return "" if isinstance(value, float) and np.isnan(value) else value
 
 
-def _parquet(plan: Plan, runs: Runs) -> bytes:
+def _parquet(plan: Plan, runs: Runs, manifest: str) -> bytes:
     flat = {}
     for name, value in columns(plan, runs).items():
         cells = value
@@ -118,11 +120,13 @@ def _parquet(plan: Plan, runs: Runs) -> bytes:
                 cells[i] = row.tolist()
         flat[name] = ("run", cells)
     buffer = io.BytesIO()
+    frame = xr.Dataset(flat).to_dataframe().reset_index(drop=True)
+    frame.attrs["manifest"] = manifest
     try:
-        xr.Dataset(flat).to_dataframe().reset_index(drop=True).to_parquet(buffer, engine="pyarrow", index=False)
+        frame.to_parquet(buffer, engine="pyarrow", index=False)
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     return buffer.getvalue()
 
 
-_WRITERS: dict[str, Callable[[Plan, Runs], bytes]] = {".parquet": _parquet, ".nc": _netcdf, ".csv": _csv}
+_WRITERS: dict[str, Callable[[Plan, Runs, str], bytes]] = {".parquet": _parquet, ".nc": _netcdf, ".csv": _csv}

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,14 @@ class Outcome:
     """What became of a run.
 
     `row`: its observations, or None; `failure`: why there are none, a sentence; `chance`: it may be otherwise another
-    time; `output`: the end of what it printed, with the traceback.
+    time; `output`: the end of what it printed, with the traceback; `seconds` it took, NaN where its process died.
     """
 
     row: Row | None
     failure: str = ""
     chance: bool = False
     output: str = ""
+    seconds: float = float("nan")
 
 
 class RunFailed(Exception):
@@ -81,6 +82,7 @@ class RunFailed(Exception):
 
 def outcome(function: Callable[..., Any], job: Job) -> Outcome:
     """Make the run."""
+    began = time.perf_counter()
     try:
         if isinstance(function, Seeded):
             row, error = attempt(function.function, job.parameters, job.seed)
@@ -88,11 +90,12 @@ def outcome(function: Callable[..., Any], job: Job) -> Outcome:
             row, error = attempt(function, job.parameters, _key(job))
     except SystemExit as ended:
         row, error = None, ended
+    seconds = time.perf_counter() - began
     if isinstance(error, RunFailed):
-        return Outcome(None, error.failure, error.chance, error.output)
+        return Outcome(None, error.failure, error.chance, error.output, seconds)
     if error is not None:
-        return Outcome(None, raised(error), output=_traced(error))
-    return Outcome(row)
+        return Outcome(None, raised(error), output=_traced(error), seconds=seconds)
+    return Outcome(row, seconds=seconds)
 
 
 def _traced(error: BaseException) -> str:
@@ -157,7 +160,7 @@ def made(function: Callable[..., Any], job: Job, log: Path, seconds: float) -> O
             faulthandler.cancel_dump_traceback_later()
     printed = tail(log)
     log.unlink()
-    return Outcome(out.row, out.failure, out.chance, (printed + out.output)[-OUTPUT:])
+    return replace(out, output=(printed + out.output)[-OUTPUT:])
 
 
 def hung(output: str) -> bool:

@@ -10,6 +10,7 @@ from .describe import describe
 from .draw import draw
 from .identify import identify
 from .models import models
+from .reproduce import reproduce
 from .simulate import simulate
 from .sites import sites
 from .studies import studies
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (study, studies, identify, models, describe, sites, simulate, draw):
+for verb in (study, studies, reproduce, identify, models, describe, sites, simulate, draw):
     app.command(cls=Verb)(verb)
 app.add_typer(campaign, name="campaign")
 

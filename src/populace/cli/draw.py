@@ -43,8 +43,8 @@ def draw(
 
     made, settings = assigned(which(model), assignments or [])
     seen = film(made, jax.random.key(seed), steps, every=every, progress=False if as_json else None)
-    files = (animate(seen, out, fps=fps),) if kind in _MOVING else write(seen, out)
+    about = {"model": model, "settings": settings, "seed": seed, "steps": steps}
+    files = (animate(seen, out, fps=fps),) if kind in _MOVING else write(seen, out, manifest=about)
     speak(*(f"written: {file}" for file in files), aside=as_json)
     if as_json:
-        about = {"model": model, "settings": settings, "seed": seed, "steps": steps}
         print_record({**about, "frames": seen.times.tolist(), "files": [str(file) for file in files]})

@@ -56,15 +56,15 @@ def identify(
     use_all_cores()
     seed = SEED if seed is None else seed
     if study is not None:
-        results = _of_study(study, Path(study) if folder is None else folder, budget, seed, quiet, full)
+        results, made_with = _of_study(study, Path(study) if folder is None else folder, budget, seed, quiet, full)
     else:
         assert parameters is not None and summaries is not None
-        results = _of_tables(parameters, summaries, data, seed)
+        results, made_with = _of_tables(parameters, summaries, data, seed)
     parts = _titled(study, results)
     title = "Identification from a table of runs" if study is None else f"Identification: {study}"
     from ..reporting import write
 
-    files = write(parts, out, title=title, subtitle=_QUESTION, manifest={"seed": seed})
+    files = write(parts, out, title=title, subtitle=_QUESTION, manifest=made_with)
     if not quiet:
         _tell(parts, files, aside=as_json)
     if as_json:
@@ -86,24 +86,35 @@ def _check(study: str | None, parameters: Path | None, summaries: Path | None, d
         raise ProblemError("--folder, --budget and --full are those of a study: nothing is run for tables")
 
 
-def _of_tables(parameters: Path, summaries: Path, data: Path | None, seed: int) -> "dict[str, Result]":
+def _of_tables(
+    parameters: Path, summaries: Path, data: Path | None, seed: int
+) -> "tuple[dict[str, Result], dict[str, Any]]":
+    """What is identified from tables, and what that was made with: the tables by their bytes."""
     import jax
 
+    from ..campaigns.sources import digest
     from ..identification.identify import identify as judge
     from ..identification.tables import read_data, read_runs
 
     table = read_runs(parameters, summaries)
     row = None if data is None else read_data(data, table.runs)
-    return {"identification": judge(table, jax.random.key(seed), data=row), "table": table}
+    files = [path for path in (parameters, summaries, data) if path is not None]
+    made_with = {"seed": seed, "data": {path.name: digest(path.read_bytes()) for path in files}}
+    return {"identification": judge(table, jax.random.key(seed), data=row), "table": table}, made_with
 
 
-def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: bool, full: bool) -> "dict[str, Result]":
-    """The identification of each of a study's fits, which are made where the folder does not hold them."""
+def _of_study(
+    name: str, folder: Path, budget: int | None, seed: int, quiet: bool, full: bool
+) -> "tuple[dict[str, Result], dict[str, Any]]":
+    """The identification of each of a study's fits, which are made where the folder does not hold them, and what the
+    study was made with.
+    """
     from ..studies.registry import find
 
     make = find(name).make
     import jax
 
+    from ..campaigns.manifest import brief
     from ..identification.identify import identify as judge
     from ..studies.study import run_study
 
@@ -119,14 +130,15 @@ def _of_study(name: str, folder: Path, budget: int | None, seed: int, quiet: boo
         raise ProblemError(f"the study '{name}' fits nothing, so there is nothing to identify: `populace study {name}`")
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(fits))
     pairs = list(zip(fits.items(), keys, strict=True))
+    made_with = brief(done.summary["manifest"])
     if not full:
-        return {label: judge(fit.problem, fit, key) for (label, fit), key in pairs}
+        return {label: judge(fit.problem, fit, key) for (label, fit), key in pairs}, made_with
     from ..identification.dossier import dossier
 
     return {
         label: dossier(fit, key, budget=budget, folder=folder / "placebos" / label, progress=shown)
         for (label, fit), key in pairs
-    }
+    }, made_with
 
 
 def _titled(study: str | None, results: "dict[str, Result]") -> "list[Result]":

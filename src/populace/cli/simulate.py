@@ -52,7 +52,11 @@ def simulate(
         "every": every,
     }
     if out is not None:
-        write_series(run, out, about)
+        from ..campaigns.manifest import environment
+        from ..problem.simulators import source_hash
+
+        source = {"model": type(made).__qualname__, "source": source_hash(type(made))}
+        write_series(run, out, {**about, "manifest": {**environment(), **source}})
     speak(to_terminal(run.sections()), *([f"written: {out}"] if out is not None else []), aside=as_json)
     if as_json:
         where = None if out is None else str(out)

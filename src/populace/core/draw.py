@@ -219,7 +219,7 @@ class Draw:
 
         def turn(state: tuple[Carry, dict[str, Any]], at: tuple[Array, dict[str, Any]]) -> Any:
             i, here = at
-            frame = Frame(given=here, memory=state[1])
+            frame = Frame(given=here, memory=state[1], state=outer.state)
             inner = self._make(jr.fold_in(key, i), path, frame, follow=self._follow)
             after = same_tree(f"loop '{path}'", "carry", state[0], body(inner, i, state[0]))
             inner.close()
@@ -255,7 +255,7 @@ class Draw:
         """Zeros shaped like the memory of the policies inside a loop."""
 
         def once(carry: Any, key: Key) -> dict[str, Any]:
-            frame = Frame()
+            frame = Frame(state=self._frame.state)
             inner = self._make(key, path, frame, follow=self._follow)
             body(inner, jnp.int32(0), carry)
             return frame.memory_after

@@ -17,6 +17,7 @@ from .._errors import SiteError
 from .choice import Choice, chosen
 from .distributions import Bernoulli, Binomial, Decision, Exponential, Geometric, Mechanism, Normal, Poisson
 from .policy import Policy
+from .schedule import Schedule, at_time
 from .shapes import masked
 from .site import Memory, Site
 
@@ -37,25 +38,40 @@ class Plug(eqx.Module):
         """The paths that must exist in the model for this plug to make sense; a missing one is an error."""
 
 
+def _who(given: Any) -> Any:
+    return given if given is None or callable(given) else jnp.asarray(given, jnp.float32)
+
+
 class Window(eqx.Module):
-    """Which agents an intervention reaches, and when: steps `start` to `stop` inclusive (init is step 0)."""
+    """Which agents an intervention reaches, and when: steps `start` to `stop` inclusive (init is step 0).
+
+    `who`: everybody, an array of the population's shape, above 0 for those whom it reaches, or a function that makes
+    such an array of the state at the beginning of the step: `Window(who=lambda people: people.age > 65)`.
+    """
 
     start: Int[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.int32), default=0)
     stop: Int[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.int32), default=FOREVER)
-    who: Float[Array, " agents"] | None = eqx.field(
-        converter=lambda x: None if x is None else jnp.asarray(x, jnp.float32), default=None
-    )
+    who: Float[Array, " agents"] | Callable[[Any], Array] | None = eqx.field(converter=_who, default=None)
 
     def reaches(self, site: Site) -> Array:
         """Boolean, broadcastable to the population."""
         now = (site.time >= self.start) & (site.time <= self.stop)
         if self.who is None:
             return now
-        if site.shape[: self.who.ndim] != self.who.shape:
+        who = self._chosen(site, self.who) if callable(self.who) else self.who
+        if site.shape[: who.ndim] != who.shape:
             raise SiteError(
-                f"intervention at site '{site.path}': `who` has shape {self.who.shape}, the population {site.shape}"
+                f"intervention at site '{site.path}': `who` has shape {who.shape}, the population {site.shape}"
             )
-        return now & (self.who > 0).reshape(self.who.shape + (1,) * (len(site.shape) - self.who.ndim))
+        return now & (who > 0).reshape(who.shape + (1,) * (len(site.shape) - who.ndim))
+
+    def _chosen(self, site: Site, of: Callable[[Any], Array]) -> Array:
+        if site.frame.state is None:
+            raise SiteError(
+                f"intervention at site '{site.path}': `who` is a function of the state, and there is none in init: "
+                "give an array of who it is"
+            )
+        return jnp.asarray(of(site.frame.state), jnp.float32)
 
 
 def _select(reached: Array, new: Any, old: Any) -> Any:
@@ -71,7 +87,7 @@ class Override(Plug):
     """The site's value is `value` for the chosen agents and times; elsewhere and before nothing changes.
 
     `value` is a number, an array of the population's shape, an action tree, or for a categorical site the index of
-    an option. Masked agents (`where`) stay masked.
+    an option; or a `Schedule` of numbers or arrays. Masked agents (`where`) stay masked.
     """
 
     site: str = eqx.field(static=True)
@@ -85,12 +101,12 @@ class Override(Plug):
         old = proceed(site)
         if site.path != self.site:
             return old
-        new = self.value
+        new, begun = at_time(self.value, site.time)
         options = None
         if isinstance(old, Choice) and not isinstance(new, Choice):
             options = old.one_hot.shape[-1]
             new = chosen(jnp.broadcast_to(new, old.index.shape), options)
-        reached = self.window.reaches(site)
+        reached = self.window.reaches(site) & begun
         if site.where is not None:
             reached = reached & (site.where > 0)
         self._note(site, reached)
@@ -108,10 +124,14 @@ class Override(Plug):
 
 
 class Scale(Plug):
-    """The site's probability, rate or mean is multiplied by `factor` for the chosen agents and times."""
+    """The site's probability, rate or mean is multiplied by `factor` for the chosen agents and times: a number, an
+    array of the population's shape, or a `Schedule` of either.
+    """
 
     site: str = eqx.field(static=True)
-    factor: Float[Array, "..."] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32))
+    factor: Float[Array, "..."] | Schedule = eqx.field(
+        converter=lambda x: x if isinstance(x, Schedule) else jnp.asarray(x, jnp.float32)
+    )
     window: Window = eqx.field(default_factory=Window)
 
     def sites(self) -> tuple[str, ...]:
@@ -120,11 +140,12 @@ class Scale(Plug):
     def around(self, site: Site, proceed: Proceed) -> Any:
         if site.path != self.site:
             return proceed(site)
-        if self.factor.shape not in ((), site.shape):
+        factor, begun = at_time(self.factor, site.time)
+        if factor.shape not in ((), site.shape):
             raise SiteError(
-                f"Scale at site '{site.path}': `factor` has shape {self.factor.shape}, the population {site.shape}"
+                f"Scale at site '{site.path}': `factor` has shape {factor.shape}, the population {site.shape}"
             )
-        factor = jnp.where(self.window.reaches(site), self.factor, 1.0)
+        factor = jnp.where(self.window.reaches(site) & begun, factor, 1.0)
         return proceed(site.with_mechanism(_scaled(site, factor)))
 
 

@@ -230,6 +230,7 @@ def _check_known(plugs: tuple[Plug, ...], listed: set[str]) -> None:
 
 def next_state(model: Model, key: Key, time: Array, state: State, plugs: tuple[Plug, ...], frame: Frame) -> State:
     """The state after a step, checked to be shaped as it was."""
+    frame.state = state
     draw = Draw(key, time, plugs=plugs, frame=frame)
     after = model.step(draw, state)
     draw.close()

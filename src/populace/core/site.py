@@ -19,6 +19,7 @@ class Frame:
     """What the sites of one trace share: notes going out, values and memory coming in.
 
     A loop's body has a frame of its own, whose `tape`, `faults` and `memory_after` the loop hands on.
+    `state`: the model's at the beginning of the step; None in `init`.
     `faults` is in the order of the calls: of several at one step the first is the cause.
     """
 
@@ -28,6 +29,7 @@ class Frame:
     faults: OrderedDict[str, Bool[Array, ""]] = dataclasses.field(default_factory=OrderedDict)
     memory_after: dict[str, "Memory"] = dataclasses.field(default_factory=dict)
     listed: dict[str, "Listed"] = dataclasses.field(default_factory=dict)
+    state: Any = None
 
 
 class Memory(eqx.Module):

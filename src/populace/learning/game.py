@@ -116,7 +116,8 @@ class Game(eqx.Module):
     - `welfare`: from a `Step` to one number, what the modeller cares for; by default the sum of all rewards.
     - `limits`: name to a function from a `Step` to (agents,) or (), 1 where a cap, a ration, a rounding, an edge, a
       birth or a death decided and not the agent. The audit counts them.
-    - `conserved`: name to a function from a state to a number that no step may change.
+    - `conserved`: name to a function from a state to a number that no step may change, or to what each agent holds, of
+      which the sum is (`pop.audit_ledgers` names the step at which a model breaks one).
     - `plugs`: what else stands around sites.
     """
 
@@ -215,7 +216,7 @@ class Watched(Model):
         for name, limit in game.limits.items():
             seen[f"limit:{name}"] = _floats(limit(step))
         for name, ledger in game.conserved.items():
-            before, after = _floats(ledger(step.before)), _floats(ledger(step.after))
+            before, after = _floats(ledger(step.before)).sum(), _floats(ledger(step.after)).sum()
             seen[f"residual:{name}"] = jnp.abs(after - before) / jnp.maximum(jnp.abs(before), 1e-6)
         return seen
 

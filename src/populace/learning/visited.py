@@ -58,7 +58,9 @@ class Beside(Plug):
         action = self.deciding.around(site, lambda _: rule)
         site.emit({"x": _vectors(site.mechanism.view), "learned": _vectors(action), "rule": _vectors(rule)})
         if self.slopes:
-            aside = dataclasses.replace(site, frame=Frame(memory=site.frame.memory, memory_after=behind))
+            aside = dataclasses.replace(
+                site, frame=Frame(memory=site.frame.memory, memory_after=behind, state=site.frame.state)
+            )
             of_policy = _slopes(aside, site.mechanism, lambda moved: self.deciding.around(moved, lambda _: rule))
             with _undisturbed(site.frame):
                 of_rule = _slopes(site, site.mechanism, proceed)

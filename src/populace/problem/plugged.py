@@ -5,12 +5,19 @@ plugs in front of others renames what is bound to these.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+
 from .._errors import SimulatorError
-from .._types import Parameters
+from .._types import Key, Parameters
+from ..core import executor
+from ..core.ensemble import one_run
+from ..core.host import placed
+from ..core.model import Model
 from ..core.plug import Plug
-from .simulators import Observed, Simulation, Simulator
+from .simulators import Simulation, Simulator
 
 _PLUG = re.compile(r"^plugs\.(\d+)\.")
 
@@ -20,16 +27,31 @@ def plugs_of(simulator: Simulator) -> tuple[Plug, ...]:
 
     **Raises:** `SimulatorError` when it has none.
     """
-    match simulator:
-        case Simulation():
-            return simulator.plugs
-        case Observed():
-            return plugs_of(simulator.simulator)
-        case _:
-            raise SimulatorError(
-                f"a {type(simulator).__name__} has no sites to intervene at: that takes a model with sites; of rival "
-                "rules, make a simulator and a problem each"
-            )
+    return _simulation(simulator).plugs
+
+
+def _simulation(simulator: Simulator) -> Simulation:
+    """The model at the heart of a simulator.
+
+    **Raises:** `SimulatorError` when it is no model.
+    """
+    within = inside(simulator)
+    if isinstance(simulator, Simulation):
+        return simulator
+    if within is not None:
+        return _simulation(within)
+    raise SimulatorError(
+        f"a {type(simulator).__name__} has no sites to intervene at: that takes a model with sites; of rival rules, "
+        "make a simulator and a problem each, and of an intervention a shift of parameters or another simulator"
+    )
+
+
+def inside(simulator: Simulator) -> Simulator | None:
+    """The simulator that another stands around and holds as its `simulator`: seen through observation models, kept in
+    a store; None where it stands alone.
+    """
+    held = getattr(simulator, "simulator", None)
+    return held if isinstance(held, Simulator) else None
 
 
 def own_prefix(simulator: Simulator) -> str:
@@ -39,13 +61,39 @@ def own_prefix(simulator: Simulator) -> str:
 
 def with_plugs(simulator: Simulator, plugs: tuple[Plug, ...]) -> Simulator:
     """The simulator with these plugs in place of its own."""
-    match simulator:
-        case Simulation():
-            return Simulation(simulator.model, simulator.steps, simulator.record, plugs)
-        case Observed():
-            return Observed(with_plugs(simulator.simulator, plugs), simulator.observers)
-        case _:
-            raise SimulatorError(f"a {type(simulator).__name__} has no sites to intervene at: take a model with sites")
+    return _changed(simulator, lambda one: Simulation(one.model, one.steps, one.record, plugs))
+
+
+def with_model(simulator: Simulator, change: Callable[[Any], Model]) -> Simulator:
+    """The simulator of another model, made of its own: a changed population.
+
+    **Raises:** `SimulatorError` when it has no model.
+    """
+    return _changed(simulator, lambda one: Simulation(change(one.model), one.steps, one.record, one.plugs))
+
+
+def _changed(simulator: Simulator, change: Callable[[Simulation], Simulation]) -> Simulator:
+    """The simulator with another model at its heart, behind all that stood around it."""
+    within = inside(simulator)
+    if within is None:
+        return change(_simulation(simulator))
+    return eqx.tree_at(lambda outer: outer.simulator, simulator, _changed(within, change))
+
+
+def rehearsed(simulator: Simulator, parameters: Parameters, keys: Key) -> None:
+    """Trace a run of a model, so that what is wrong with it is known before work starts; of others nothing is done.
+    The trace is remembered, so that the runs do not pay for it again.
+
+    **Raises:** what the model raises: `UnknownSiteError`, `SiteError`, `StateError`.
+    """
+    within = inside(simulator)
+    if within is not None:
+        known = within.parameters()
+        inner = {name: value for name, value in parameters.items() if not known or name in known}
+        rehearsed(within, inner, keys)
+    elif isinstance(simulator, Simulation):
+        rows = (keys, {name: placed(value) for name, value in parameters.items()})
+        executor.chunk_size(one_run, simulator.one(), rows)
 
 
 def behind(simulator: Simulator, plug: Plug) -> Simulator:

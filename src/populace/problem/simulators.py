@@ -36,11 +36,22 @@ from .rows import Row, attempt, raised, split
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs that came back: observations name to (runs, ...), which runs do not count, and why, a sentence a kind."""
+    """Runs that came back: observations name to (runs, ...), which runs do not count, and why, a sentence a kind.
+
+    `told`: why each run does not count, empty where it does; None where the simulator does not say whose a reason is.
+    """
 
     observations: dict[str, np.ndarray]
     excluded: np.ndarray
     reasons: dict[str, int]
+    told: tuple[str, ...] | None = None
+
+    def why(self) -> tuple[str, ...]:
+        """Why each run does not count, empty where it does; all that it may be where nothing says whose a reason is."""
+        if self.told is not None:
+            return self.told
+        any_of_them = "; or ".join(self.reasons) or "no reason was given"
+        return tuple(any_of_them if out else "" for out in self.excluded.tolist())
 
 
 class Simulator(eqx.Module):
@@ -158,14 +169,22 @@ class Observed(Simulator):
         return {**self.simulator.parameters(), **_observer_parameters(self.observers)}
 
     def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        own = set(_observer_parameters(self.observers))
-        inner = self.simulator.simulate({k: v for k, v in parameters.items() if k not in own}, keys, ticker)
+        return self.observed(self.simulator.simulate(self.inner(parameters), keys, ticker), parameters, keys)
+
+    def inner(self, parameters: Parameters) -> Parameters:
+        """The parameters that are those of the simulator, and not of an observation model."""
+        own = _observer_parameters(self.observers)
+        return {k: v for k, v in parameters.items() if k not in own}
+
+    def observed(self, inner: Batch, parameters: Parameters, keys: Key) -> Batch:
+        """What the observation models make of the simulator's runs with these parameters and keys."""
+        own = _observer_parameters(self.observers)
         values = {k: placed(v) for k, v in parameters.items() if k in own}
         many = (values, keys, inner.observations)
         seen, fault = executor.stack_rows(list(by_groups(partial(_observe, self.observers), many)))
         reasons = {"an observation model was given a number outside its domain": fault & ~inner.excluded}
-        outer = _judge(seen, reasons, known=inner.excluded)
-        return Batch(outer.observations, outer.excluded, {**inner.reasons, **outer.reasons})
+        outer = _judge(seen, reasons, known=inner)
+        return Batch(outer.observations, outer.excluded, {**inner.reasons, **outer.reasons}, outer.told)
 
     def describe(self) -> dict[str, Any]:
         observers = {k: {"source": source_hash(type(v)), "state": fingerprint(v)} for k, v in self.observers.items()}
@@ -204,12 +223,13 @@ def _traceable(function: CallableOf[..., Any]) -> CallableOf[[Any, Any], Any]:
     return _wrapped[function]
 
 
-def _judge(
-    observations: dict[str, np.ndarray], reasons: dict[str, np.ndarray], known: np.ndarray | None = None
-) -> Batch:
-    """A batch in which runs with a reason against them, or with a number that is not finite, are excluded."""
+def _judge(observations: dict[str, np.ndarray], reasons: dict[str, np.ndarray], known: Batch | None = None) -> Batch:
+    """A batch in which runs with a reason against them, or with a number that is not finite, are excluded; `reasons`
+    counts those that were not excluded already, in the batch that is `known`.
+    """
     runs = next(iter(observations.values())).shape[0]
-    excluded = np.zeros(runs, bool) if known is None else known.copy()
+    excluded = np.zeros(runs, bool) if known is None else known.excluded.copy()
+    told = np.array([""] * runs if known is None else known.why(), object)
     counted = {}
     finite = np.ones(runs, bool)
     for values in observations.values():
@@ -218,8 +238,9 @@ def _judge(
         new = np.asarray(which) & ~excluded
         if new.any():
             counted[reason] = int(new.sum())
+            told[new] = reason
             excluded |= new
-    return Batch(observations, excluded, counted)
+    return Batch(observations, excluded, counted, tuple(told.tolist()))
 
 
 def assemble(results: list[Row | None], failures: list[str]) -> Batch:

@@ -5,7 +5,10 @@ sample_stats.
 """
 
 import io
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +16,7 @@ import xarray as xr
 from .._errors import OutputError
 from .._files import atomic_write
 from ..calibration.fit import Fit
+from ..campaigns.manifest import brief, of_results
 
 
 def fit_tree(fit: Fit) -> xr.DataTree:
@@ -51,8 +55,11 @@ def _draws(arrays: dict[str, np.ndarray]) -> dict[str, xr.DataArray]:
     return out
 
 
-def write_fit(fit: Fit, path: Path | str) -> Path:
+def write_fit(fit: Fit, path: Path | str, manifest: Mapping[str, Any] | None = None) -> Path:
     """Write a fit to a `.nc` file, whole or not at all.
+
+    **Arguments:** `manifest`: what it was made with, which the file holds as its attribute `manifest` (JSON); what the
+    fit itself knows of that by default.
 
     **Raises:** `OutputError` when it cannot be written there.
     """
@@ -60,5 +67,7 @@ def write_fit(fit: Fit, path: Path | str) -> Path:
     if path.suffix != ".nc":
         raise OutputError(f"'{path}': a fit in the ArviZ layout is a .nc file")
     buffer = io.BytesIO()
-    fit_tree(fit).to_netcdf(buffer, engine="h5netcdf")
+    tree = fit_tree(fit)
+    tree.attrs["manifest"] = json.dumps(brief(of_results([fit]) if manifest is None else manifest))
+    tree.to_netcdf(buffer, engine="h5netcdf")
     return atomic_write(path, buffer.getvalue())

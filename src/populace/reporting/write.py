@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ class Front:
     title: str
     subtitle: str
     headline: Sequence[str]
-    manifest: Mapping[str, Any] | None
+    manifest: Mapping[str, Any]
 
 
 def write(
@@ -49,11 +50,15 @@ def write(
     | `.csv` | its tables, unrounded |
     | `.png` `.svg` `.pdf` | its figures |
 
+    All but `.csv` say what made them: versions, machine, and what the results know of their problems and methods. JSON
+    has it under `manifest`, pictures where their kind keeps a description.
+
     Several tables or figures go to a file each, with the name appended: `flu.png` becomes `flu-spread.png`, ...
     Each file is written whole or not at all, and missing folders are made.
 
-    **Arguments:** `title`, `subtitle`, `headline`, `manifest`: what `.html` and `.md` say around the sections (see
-    `page`); the other kinds hold data only. Without a `title` the class of the result gives one.
+    **Arguments:** `title`, `subtitle`, `headline`: what `.html` and `.md` say around the sections (see `page`); the
+    other kinds hold data only. Without a `title` the class of the result gives one. `manifest`: what else made them,
+    such as the seed.
 
     **Returns:** the files written, in the order of the tables or figures.
 
@@ -65,7 +70,9 @@ def write(
     writer = _writer(path)
     if not results:
         raise OutputError(f"cannot write '{path}': no result was given")
-    front = Front(title or _title(results), subtitle, headline, manifest)
+    from ..campaigns.manifest import of_results  # it loads JAX, and to render takes none
+
+    front = Front(title or _title(results), subtitle, headline, {**of_results(results), **(manifest or {})})
     return writer(results, path, front)
 
 
@@ -108,8 +115,12 @@ def _markdown(results: Sequence[Result], path: Path, front: Front) -> tuple[Path
 
 
 def _json(results: Sequence[Result], path: Path, front: Front) -> tuple[Path, ...]:
-    records = [result.record() for result in results]
+    records = [{**(record := result.record()), **_unsaid(record, front)} for result in results]
     return (atomic_write(path, to_json(records[0] if len(records) == 1 else records)),)
+
+
+def _unsaid(record: Mapping[str, Any], front: Front) -> dict[str, Any]:
+    return {} if "manifest" in record else {"manifest": front.manifest}
 
 
 def _csv(results: Sequence[Result], path: Path, front: Front) -> tuple[Path, ...]:
@@ -121,7 +132,9 @@ def _csv(results: Sequence[Result], path: Path, front: Front) -> tuple[Path, ...
 def _pictures(results: Sequence[Result], path: Path, front: Front) -> tuple[Path, ...]:
     figures = [figure for section in gather(results) for figure in section.figures]
     places = _places(path, [figure.name for figure in figures], "figure")
-    return tuple(atomic_write(place, _picture(figure, path)) for place, figure in zip(places, figures, strict=True))
+    return tuple(
+        atomic_write(place, _picture(figure, path, front)) for place, figure in zip(places, figures, strict=True)
+    )
 
 
 _WRITERS: dict[str, Callable[[Sequence[Result], Path, Front], tuple[Path, ...]]] = {
@@ -135,15 +148,17 @@ _WRITERS: dict[str, Callable[[Sequence[Result], Path, Front], tuple[Path, ...]]]
 }
 
 
-def _picture(figure: Figure, path: Path) -> bytes:
-    drawing = draw(figure)
+def _picture(figure: Figure, path: Path, front: Front) -> bytes:
+    drawing, told = draw(figure), json.dumps(front.manifest)
     suffix = path.suffix.lower()
     if suffix == ".svg":
-        return standalone(drawing)
+        comment = told.replace("--", "\\u002d\\u002d")  # which no XML comment may hold, and JSON reads back
+        return standalone(drawing) + f"<!-- {comment} -->\n".encode()
     buffer = io.BytesIO()
+    own = {"Subject": told} if suffix == ".pdf" else {"Description": told}
     metadata = {"CreationDate": None, "ModDate": None} if suffix == ".pdf" else {"Software": None}
     with styled():
-        drawing.savefig(buffer, format=suffix[1:], metadata=metadata)
+        drawing.savefig(buffer, format=suffix[1:], metadata={**metadata, **own})
     return buffer.getvalue()
 
 

@@ -81,6 +81,7 @@ class BrockHommes(Study):
     title = "A market of two beliefs and the S&P 500, 2015"
     question = "Which of nine parameters give returns like those of the index, and what does it show if they do?"
     budget = 2_500
+    files = ("sp500_close.csv",)
 
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
         fitting, checking, trying = jr.split(key, 3)

@@ -109,6 +109,7 @@ class Influenza(Study):
     title = "Influenza in a boarding school, 1978"
     question = "763 boys, fourteen days: what do the counts of boys in bed decide, and what do they leave open?"
     budget = 40_000
+    files = ("influenza_school_1978.csv",)
 
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
         keys: dict[str, Key] = dict(zip(("simple", "rival", "check", "what if"), jr.split(key, 4), strict=True))

@@ -2,6 +2,7 @@
 
 import abc
 import importlib.resources
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from .._files import atomic_write
 from .._results import Result, Section
 from .._types import Key
 from ..calibration.fit import Fit
-from ..campaigns.manifest import manifest
+from ..campaigns.differences import differences
+from ..campaigns.manifest import brief, manifest
+from ..campaigns.sources import Sources, sources
 from ..core.progress import display
 from ..reporting import page, write
 from ..reporting.netcdf import write_fit
@@ -48,12 +51,16 @@ SEED = 1978
 
 
 class Study(abc.ABC):
-    """One real study. `name` is what the command line calls it; `title` heads the report."""
+    """One real study. `name` is what the command line calls it; `title` heads the report; `files` are the data files
+    that it reads, by their names in the package or by their paths: the manifest holds a hash of each. What is set on
+    a study counts in its manifest too, unless its name begins with an underscore.
+    """
 
     name: str
     title: str
     question: str
     budget: int
+    files: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def run(self, key: Key, budget: int, folder: Path, progress: Progress | None) -> Findings:
@@ -88,26 +95,27 @@ def run_study(
     **Returns:** what was found and written.
 
     **Raises:** `OutputError` before any work when the folder cannot be written to; `CheckpointError` when it holds the
-    unfinished work of another seed, budget or version.
+    unfinished work of another seed, budget, data, code or version.
     """
     out = Path(out)
-    budget = study.budget if budget is None else budget
-    _claim(out, {"study": study.name, "seed": seed, "budget": budget})
+    made_with = provenance(study, seed, budget)
+    machines = _claim(out, study.name, made_with)
     with display(progress) as shown:
-        findings = study.run(jax.random.key(seed), budget, out / "checkpoints", shown)
-    problems = {name: fit.problem.identity() for name, fit in findings.fits.items()}
-    made_with = manifest(seed=seed, budget=budget, problems=problems)
+        findings = study.run(jax.random.key(seed), made_with["budget"], out / "checkpoints", shown)
+    made_with["problems"] = {name: fit.problem.identity() for name, fit in findings.fits.items()}
+    if len(machines) > 1:
+        made_with["begun_on"] = machines[:-1]
     summary = {"study": study.name, **findings.summary, "manifest": made_with}
     html = page(
         study.title,
         tuple(section for result in findings.results for section in result.sections()),
         subtitle=study.question,
-        manifest=made_with,
+        manifest=brief(made_with),
         headline=findings.headline,
     )
     files = [atomic_write(out / "report.html", html.encode())]
     for number, (name, fit) in enumerate(findings.fits.items()):
-        files.append(write_fit(fit, out / ("fit.nc" if number == 0 else f"fit-{name}.nc")))
+        files.append(write_fit(fit, out / ("fit.nc" if number == 0 else f"fit-{name}.nc"), made_with))
     files += write(_Summary(summary), out / "summary.json")
     return Studied(findings, summary, tuple(files))
 
@@ -123,20 +131,75 @@ class _Summary(Result):
         return dict(self.values)
 
 
-def _claim(out: Path, what: Mapping[str, Any]) -> None:
-    """Check that the folder can be written to, and mark whose work it holds."""
-    marker = out / "checkpoints" / "study.json"
+def provenance(study: Study, seed: int, budget: int | None = None) -> dict[str, Any]:
+    """The manifest of a study before it is run: all that decides its numbers.
+
+    **Raises:** `TargetError` when one of its data files is not there.
+    """
+    return manifest(
+        seed=seed,
+        budget=study.budget if budget is None else budget,
+        sources=_sources(study),
+        data=[_data_file(name) for name in study.files],
+        settings={name: value for name, value in vars(study).items() if not name.startswith("_")},
+    )
+
+
+def _sources(study: Study) -> Sources:
+    """The code that a study may run; of one that was typed in at a prompt nothing is known."""
     try:
-        held = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else dict(what)
-        other = held != dict(what)
+        file = inspect.getsourcefile(type(study))
+    except TypeError:
+        file = None
+    return Sources({}, {}, ()) if file is None or not Path(file).is_file() else sources(Path(file))
+
+
+def _data_file(name: str) -> Path:
+    held = Path(str(importlib.resources.files("populace.studies"))) / "data" / name
+    path = held if held.is_file() else Path(name)
+    if not path.is_file():
+        raise TargetError(f"there is no data file '{name}': mend the study's `files`")
+    return path
+
+
+_OF_THE_PLACE = ("machine",)
+"""What may differ between the beginning of a study and its end."""
+
+
+def _claim(out: Path, name: str, made_with: Mapping[str, Any]) -> list[Any]:
+    """Check that the folder can be written to and holds no other work, and mark whose work it holds.
+
+    **Returns:** the machines that have worked on it, this one last.
+    """
+    marker = out / "checkpoints" / "study.json"
+    what = {"study": name, "seed": made_with["seed"], "budget": made_with["budget"]}
+    try:
+        held = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {**what, "made_with": made_with}
         whose = f"{held['study']}, seed {held['seed']}, budget {held['budget']}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        other = {key: held[key] for key in what} != what
+        then, machines = held.get("made_with"), list(held.get("machines", []))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"'{marker}' cannot be read ({error}): delete '{out}', or choose another folder"
         ) from error
     if other:
         raise CheckpointError(f"'{out}' holds other work ({whose}): choose another folder, or delete this one")
-    atomic_write(marker, json.dumps(dict(what)).encode())
+    if then is None:
+        raise CheckpointError(
+            f"'{out}' holds work of an earlier version of populace, which does not say what it was made with: choose "
+            "another folder, or delete this one"
+        )
+    found = [one.sentence for one in differences(then, made_with).found if one.kind not in _OF_THE_PLACE]
+    if found:
+        more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+        raise CheckpointError(
+            f"'{out}' holds work that was made otherwise ({'; '.join(found[:3])}{more}): choose another folder, or "
+            f"delete '{marker.parent}' to make it anew"
+        )
+    here = made_with["machine"]
+    machines = [one for one in machines if one != here] + [here]
+    atomic_write(marker, json.dumps({**what, "made_with": then, "machines": machines}).encode())
+    return machines
 
 
 def read_table(name: str) -> dict[str, np.ndarray]:

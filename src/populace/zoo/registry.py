@@ -210,6 +210,13 @@ def _sir(*, agents: int = 5000, degree: int = 8, rewire: float = 0.1, network_se
     return SIR(town, jnp.float32(0.08), jnp.float32(0.1))
 
 
+def _spatial_dilemma(*, rows: int = 60, columns: int = 60) -> "Model":
+    from ..interact.grid import Grid
+    from .spatial_dilemma import SpatialDilemma
+
+    return SpatialDilemma(grid=Grid(rows, columns, periodic=True))
+
+
 def _supply_chain(*, firms: int = 1000, suppliers: int = 4, network_seed: int = 0) -> "Model":
     import jax.random as jr
 
@@ -256,6 +263,16 @@ def _wolf_sheep(
     return WolfSheep(Grid(rows, columns), sheep, wolves, sheep_room, wolf_room)
 
 
+def _zero_intelligence(
+    *, buyers: int = 6, sellers: int = 6, units: int = 4, turns: int = 1000, top: int = 200, constrained: int = 1
+) -> "Model":
+    from .zero_intelligence import ZeroIntelligence, unconstrained
+    from .zero_intelligence import constrained as with_budgets
+
+    rule = with_budgets if constrained else unconstrained
+    return ZeroIntelligence(buyers, sellers, units, turns, top, rule)
+
+
 MODELS: dict[str, Entry] = {
     "axelrod": Entry("neighbours who are alike talk, and become more alike", _axelrod),
     "axtell-firms": Entry("people who found firms, join them and leave them", _axtell_firms),
@@ -284,11 +301,15 @@ MODELS: dict[str, Entry] = {
     "schelling": Entry("people of two kinds who move when too few neighbours are like them", _schelling),
     "school-epidemic": Entry("an outbreak in a boarding school, boy by boy", _school_epidemic),
     "sir": Entry("an epidemic that passes along a small-world network", _sir),
+    "spatial-dilemma": Entry(
+        "cooperators and defectors on a lattice, who copy the best paid near them", _spatial_dilemma
+    ),
     "supply-chain": Entry("firms with stocks that hand a shock on to each other", _supply_chain),
     "two-beliefs": Entry("two types of traders with memory, of whom one pays for its forecast", _two_beliefs),
     "voter": Entry("people who take over a neighbour's opinion", _voter),
     "watts-cascade": Entry("cascades on a random network, set off by one agent", _watts_cascade),
     "wolf-sheep": Entry("wolves, sheep and grass", _wolf_sheep),
+    "zero-intelligence": Entry("traders who shout random prices, and an efficient double auction", _zero_intelligence),
 }
 
 

@@ -1,0 +1,53 @@
+"""Plain policy gradients: the slope is the score times the advantage, and levers are learned by it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from tests.learning.games import levers
+
+import populace as pop
+from populace.learning.game import watched
+from populace.learning.ppo import _log_prob, _standardised, _weights
+from populace.learning.rollout import rollout
+
+
+def test_the_slope_is_the_score_times_the_advantage():
+    """PPO's loss at the policy that ran, against the slope of log-odds written down by itself."""
+    algorithm, made = pop.actor_critic(worlds=8, decay=0.0, hidden=(4,)), watched(levers())
+    learner = made.game.learners["pull"]
+    brain = algorithm.begin(made, jr.key(0))["pull"]
+    policies = {"pull": brain.policy}
+    keys = jr.split(jr.key(1), 8)
+    runs = jax.jit(jax.vmap(lambda k: rollout(made, policies, k, made.game.steps + 1, ())))(keys)
+    brain, batch, _ = algorithm._batch(made.game, "pull", brain, runs)
+    batch = _standardised(batch, learner)
+    slope = jax.grad(algorithm._loss)(_weights(brain.policy, brain.critic), brain, learner, batch, jnp.float32(1.0))
+
+    def score(weights: object) -> jax.Array:
+        policy = eqx.tree_at(lambda p: p.weights, brain.policy, weights)
+        said = jax.vmap(jax.vmap(lambda view, raw: _log_prob(policy, view, raw)))(batch.view, batch.raw)
+        return -(batch.acted * batch.advantage * said).sum() / batch.acted.sum()
+
+    for found, exact in zip(
+        jax.tree.leaves(slope["policy"]), jax.tree.leaves(jax.grad(score)(brain.policy.weights)), strict=True
+    ):
+        np.testing.assert_allclose(np.asarray(found), np.asarray(exact), atol=1e-6)
+
+
+def test_levers_are_learned_by_either():
+    for algorithm in (
+        pop.actor_critic(worlds=16, decay=0.0, rate=2e-2, hidden=(8,)),
+        pop.reinforce(worlds=16, rate=2e-2),
+    ):
+        assert algorithm.epochs == algorithm.minibatches == 1
+    learned = pop.learn(
+        levers(types=jnp.arange(6) % 3),
+        pop.actor_critic(worlds=16, decay=0.0, rate=5e-2, hidden=(8,)),
+        jr.key(0),
+        budget=16 * 60,
+        seeds=1,
+        runs=4,
+    )
+    assert learned.scores.returns("pull").mean() > 0.9 > learned.rule.returns("pull").mean()
