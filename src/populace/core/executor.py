@@ -9,13 +9,15 @@ import math
 import operator
 import os
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, PartitionSpec
 from rich.progress import Progress, TaskID
 
@@ -65,13 +67,13 @@ def batched(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
     @eqx.filter_jit
     def run(shared: Any, many: Any) -> Any:
-        arrays, static = eqx.partition(shared, eqx.is_array)
-        one = shape_of_one(many)
-        lanes = _lanes(jax.make_jaxpr(lambda a, x: function(eqx.combine(a, static), x))(arrays, one).jaxpr)
+        arrays = eqx.filter(shared, eqx.is_array)
+        traced = _trace(function, shared, shape_of_one(many))
+        lanes = _lanes(traced.jaxpr.jaxpr)
 
         def on_device(arrays: Any, many: Any) -> Any:
             group = min(lanes, jax.tree.leaves(many)[0].shape[0])
-            return jax.lax.map(lambda one: function(eqx.combine(arrays, static), one), many, batch_size=group)
+            return jax.lax.map(lambda one: traced(arrays, one), many, batch_size=group)
 
         spec = PartitionSpec("runs")
         return jax.shard_map(
@@ -80,6 +82,44 @@ def batched(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
     _compiled[function] = run
     return run
+
+
+class _Traced(NamedTuple):
+    """A function of one run as a program: what it does, and how its results hang together."""
+
+    jaxpr: Any
+    results: Any
+
+    def __call__(self, arrays: Any, one: Any) -> Any:
+        out = jaxpr_as_fun(self.jaxpr)(*jax.tree.leaves((arrays, one)))
+        return jax.tree.unflatten(jax.tree.structure(self.results), out)
+
+    def bytes(self) -> int:
+        """Of one run's results."""
+        return int(sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.results)))
+
+
+_KEPT = 64
+_traces: "OrderedDict[Any, _Traced]" = OrderedDict()
+"""The last few functions that were traced: their size is asked before they are compiled, and a model's rules take
+longer to trace than to count.
+"""
+
+
+def _trace(function: Callable[[Any, Any], Any], shared: Any, one: Any) -> _Traced:
+    """The program of `function(shared, one)`, traced once for each shape of the arguments."""
+    arrays, static = eqx.partition(shared, eqx.is_array)
+    dynamic = jax.tree.map(_shape, (arrays, one))
+    leaves, structure = jax.tree.flatten((dynamic, static), is_leaf=lambda x: isinstance(x, jax.ShapeDtypeStruct))
+    mark = (function, structure, tuple(leaves))
+    found = _traces.pop(mark, None)
+    if found is None:
+        made = jax.make_jaxpr(lambda a, x: function(eqx.combine(a, static), x), return_shape=True)
+        found = _Traced(*made(*dynamic))
+    _traces[mark] = found
+    while len(_traces) > _KEPT:
+        _traces.popitem(last=False)
+    return found
 
 
 def _lanes(jaxpr: Any) -> int:
@@ -116,7 +156,7 @@ def chunk_size(function: Callable[[Any, Any], Any], shared: Any, many: Any, memo
     **Arguments:** `memory`: bytes to use instead of the machine's free ones.
     """
     runs = jax.tree.leaves(many)[0].shape[0]
-    each = _result_bytes(function, shared, shape_of_one(many))
+    each = _trace(function, shared, shape_of_one(many)).bytes()
     budget = memory if memory is not None else int(free_memory() * _MEMORY_SHARE)
     fits = max(1, int(budget // max(1, each)))
     devices = len(jax.local_devices())
@@ -124,25 +164,11 @@ def chunk_size(function: Callable[[Any, Any], Any], shared: Any, many: Any, memo
     return max(devices, min(wanted, fits) // devices * devices)
 
 
-_known_bytes: dict[Any, int] = {}
-
-
-def _result_bytes(function: Callable[[Any, Any], Any], shared: Any, one: Any) -> int:
-    """The bytes of one run's results, traced once for each shape of the arguments."""
-    arrays, static = eqx.partition(shared, eqx.is_array)
-    dynamic = jax.tree.map(_shape, (arrays, one))
-    leaves, structure = jax.tree.flatten((dynamic, static), is_leaf=lambda x: isinstance(x, jax.ShapeDtypeStruct))
-    mark = (function, structure, tuple(leaves))
-    if mark not in _known_bytes:
-        shapes = jax.eval_shape(lambda a, x: function(eqx.combine(a, static), x), *dynamic)
-        _known_bytes[mark] = int(sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
-    return _known_bytes[mark]
-
-
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     if isinstance(leaf, jax.ShapeDtypeStruct):
         return leaf
-    return jax.ShapeDtypeStruct(jnp.shape(leaf), getattr(leaf, "dtype", None) or jnp.result_type(leaf))
+    weak = bool(getattr(leaf, "weak_type", False))
+    return jax.ShapeDtypeStruct(jnp.shape(leaf), getattr(leaf, "dtype", None) or jnp.result_type(leaf), weak_type=weak)
 
 
 def free_memory() -> int:
