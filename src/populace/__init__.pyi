@@ -99,6 +99,7 @@ from populace.campaigns.forecast_scores import score_forecasts as score_forecast
 from populace.campaigns.forecasts import QuantileForecasts as QuantileForecasts
 from populace.campaigns.forecasts import SampleForecasts as SampleForecasts
 from populace.campaigns.forecasts import read_forecasts as read_forecasts
+from populace.campaigns.here import InThisProcess as InThisProcess
 from populace.campaigns.information_value import InformationValue as InformationValue
 from populace.campaigns.information_value import value_of_information as value_of_information
 from populace.campaigns.interventions import Intervention as Intervention
