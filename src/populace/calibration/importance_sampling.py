@@ -135,18 +135,20 @@ class ImportanceSampling(Method[Problem, Sampled, Posterior]):
         )
 
     def done(self, task: Problem, state: Sampled, left: int) -> Done | None:
-        if state.counts.size and not np.isfinite(state.levels).any() and state.counts.size == self.rounds:
+        if state.counts.size == self.rounds and not np.isfinite(state.levels).any():
             return Done(Code.BUDGET_SPENT, "the data have no likelihood at any point that was tried")
         if not len(state.again):
             return None
         return Done(Code.CONVERGED, f"all {self.rounds} rounds were run, {len(state.real)} points with likelihoods")
 
     def finish(self, task: Problem, state: Sampled, key: Key) -> Posterior:
-        weights = _weights(task.space, state, 1.0)
+        logs = _log_weights(task.space, state, 1.0)
+        total = float(np.asarray(logsumexp(logs)))
+        weights = np.exp(logs - total)
         effective = worth(weights)
         notes = [
             f"Likelihoods at {len(state.real)} points, of {self.likelihood.runs()} runs each; the weighted points are "
-            f"worth {effective:.0f} independent draws. The log-evidence is {_evidence(task.space, state):.2f}.",
+            f"worth {effective:.0f} independent draws. The log-evidence is {total - np.log(len(logs)):.2f}.",
             f"The likelihood takes {self.likelihood.assumes()}.",
         ]
         if not np.isfinite(state.levels).any():
@@ -204,7 +206,7 @@ def _drawn(space: Space, centres: np.ndarray, root: np.ndarray, key: Key, count:
     return np.where(rng.uniform(size=(count, 1)) < _OPEN, prior, drawn)
 
 
-def _log_proposed(space: Space, state: Sampled, before: np.ndarray) -> np.ndarray:
+def _log_proposed(state: Sampled, before: np.ndarray) -> np.ndarray:
     """The log-density (n,) that all points were drawn from; `before` (n,): the prior's there."""
     parts = [np.log(state.counts[0]) + before]
     for count, centres, root in zip(state.counts[1:], state.centres, state.roots, strict=True):
@@ -216,7 +218,7 @@ def _log_proposed(space: Space, state: Sampled, before: np.ndarray) -> np.ndarra
 def _log_weights(space: Space, state: Sampled, heat: float | None) -> np.ndarray:
     """Weights' logarithms at a temperature, None for one that leaves enough points with weight."""
     before = log_prior(space, state.real)
-    proposed = _log_proposed(space, state, before)
+    proposed = _log_proposed(state, before)
     levels = np.where(np.isfinite(state.levels), before + state.levels, -np.inf)
     if not np.isfinite(levels).any():
         return before - proposed
@@ -228,7 +230,3 @@ def _log_weights(space: Space, state: Sampled, heat: float | None) -> np.ndarray
 def _weights(space: Space, state: Sampled, heat: float | None) -> np.ndarray:
     logs = _log_weights(space, state, heat)
     return np.exp(logs - logsumexp(logs))
-
-
-def _evidence(space: Space, state: Sampled) -> float:
-    return float(logsumexp(_log_weights(space, state, 1.0)) - np.log(len(state.real)))

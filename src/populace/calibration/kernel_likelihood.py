@@ -15,11 +15,10 @@ from scipy.special import ndtr
 from .._errors import MethodError
 from .._types import Key
 from ..core.executor import Ticker
-from ..core.host import split
-from ..problem.problem import Problem, Simulate
+from ..problem.problem import Problem
 from .neural_likelihood import observed, stacked
 from .population import kernel_width
-from .run_likelihood import RunLikelihood, Weighed
+from .run_likelihood import RunLikelihood, Weighed, replicated
 
 
 class KernelLikelihood(RunLikelihood):
@@ -49,13 +48,11 @@ class KernelLikelihood(RunLikelihood):
 
     def weigh(self, task: Problem, real: np.ndarray, key: Key, ticker: Ticker) -> Weighed:
         points, data = len(real), observed(task.target)
-        parameters = task.space.from_real(np.repeat(real, self.replicates, axis=0))
-        answer = Simulate(parameters, split(key, points * self.replicates), keep=True, none=True).answer(task, ticker)
+        answer, good = replicated(task, real, self.replicates, key, ticker, keep=True)
         if answer.excluded.all():
             nothing = np.full(points, np.nan)
             return Weighed(np.full(points, -np.inf), nothing, answer.excluded, answer.reasons)
         series = stacked(task.target, answer.observations).reshape(points, self.replicates, *data.shape)
-        good = ~answer.excluded.reshape(points, self.replicates)
         levels, strange = np.full(points, -np.inf), np.full(points, np.nan)
         for i in np.flatnonzero(good.all(1)):
             levels[i] = self._level(series[i], data)

@@ -182,11 +182,7 @@ def observed(target: Target) -> Float[np.ndarray, "times m"]:
 
     **Raises:** `TargetError` where they are of different lengths, or miss a time, or are not those of the moments.
     """
-    if target.told:
-        raise TargetError(
-            "other moments were put in the place of the data's, and the law of series reads series: give "
-            "`with_values` the run that they are of"
-        )
+    target.check_series("the law of series")
     series = target.series
     lengths = {name: 1 if one.at_end else one.length for name, one in series.items()}
     if len(set(lengths.values())) > 1:

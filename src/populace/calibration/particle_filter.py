@@ -112,11 +112,7 @@ def _filtering(task: Problem, particles: int) -> _Filtering:
 
 
 def _check_read(task: Problem, named: set[str]) -> None:
-    if task.target.told:
-        raise TargetError(
-            "other moments were put in the place of the data's, and a particle filter reads series: give `with_values` "
-            "the run that they are of"
-        )
+    task.target.check_series("a particle filter")
     missing = [name for name in task.target.series if name not in named]
     if missing:
         raise MethodError(f"'{missing[0]}' has no observer with a density: say how it is recorded, or leave it out")

@@ -8,8 +8,9 @@ import numpy as np
 
 from .._types import Key
 from ..core.executor import Ticker
+from ..core.host import split
 from ..core.rounds import Ask
-from ..problem.problem import Problem
+from ..problem.problem import Problem, Simulate, Simulated
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class RunLikelihood(eqx.Module):
     @abc.abstractmethod
     def assumes(self) -> str:
         """What it takes for granted, as the end of a sentence that begins with "it takes"."""
+
+
+def replicated(
+    task: Problem, real: np.ndarray, replicates: int, key: Key, ticker: Ticker, *, keep: bool = False
+) -> tuple[Simulated, np.ndarray]:
+    """Runs at points (n, d), `replicates` at each, point after point, and which of them count (n, replicates)."""
+    parameters = task.space.from_real(np.repeat(real, replicates, axis=0))
+    keys = split(key, len(real) * replicates)
+    answer = Simulate(parameters, keys, keep=keep, none=True).answer(task, ticker)
+    return answer, ~answer.excluded.reshape(len(real), replicates)
 
 
 class Weigh(Ask):

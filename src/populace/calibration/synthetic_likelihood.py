@@ -17,9 +17,8 @@ from scipy.stats import shapiro
 from .._errors import MethodError
 from .._types import Key
 from ..core.executor import Ticker
-from ..core.host import split
-from ..problem.problem import Problem, Simulate
-from .run_likelihood import RunLikelihood, Weighed
+from ..problem.problem import Problem
+from .run_likelihood import RunLikelihood, Weighed, replicated
 
 
 class SyntheticLikelihood(RunLikelihood):
@@ -45,12 +44,9 @@ class SyntheticLikelihood(RunLikelihood):
         return "the fitted moments of runs at one point for Gaussian"
 
     def weigh(self, task: Problem, real: np.ndarray, key: Key, ticker: Ticker) -> Weighed:
-        points = len(real)
-        parameters = task.space.from_real(np.repeat(real, self.replicates, axis=0))
-        answer = Simulate(parameters, split(key, points * self.replicates), none=True).answer(task, ticker)
-        fitted = task.target.fitted
+        points, fitted = len(real), task.target.fitted
+        answer, good = replicated(task, real, self.replicates, key, ticker)
         moments = answer.moments[:, fitted].reshape(points, self.replicates, -1)
-        good = ~answer.excluded.reshape(points, self.replicates)
         found = [_judged(m[g], task.target.values[fitted]) for m, g in zip(moments, good, strict=True)]
         levels, strange = np.array(found, np.float64).reshape(points, 2).T
         return Weighed(levels, strange, answer.excluded, answer.reasons)

@@ -11,11 +11,9 @@ from typing import Any
 import equinox as eqx
 
 from .._errors import SimulatorError, UnknownParameterError, did_you_mean
-from .._types import Key, Parameters
 from ..core.executor import Ticker
 from ..core.fingerprint import fingerprint
 from ..core.model import Parameter
-from ..problem.simulators import Batch
 from .limits import Limits, Watch
 from .outside import (
     Heard,
@@ -24,11 +22,8 @@ from .outside import (
     RunByRun,
     Runner,
     check_settings,
-    jobs,
     numbers,
-    put_together,
     run_all,
-    unheard,
 )
 from .templates import SEED, CommandRun, Output, Parsed, placeholders
 from .worker import Job, Outcome, Seeded, outcome
@@ -101,10 +96,6 @@ class Command(RunByRun, OutOfProcess):
 
     def one(self) -> Seeded:
         return Seeded(self.run.alone)
-
-    def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        wanted = jobs(parameters, keys)
-        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
 
     def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
         self._check_names(wanted[0].parameters)

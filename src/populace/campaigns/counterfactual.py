@@ -26,7 +26,7 @@ from ..identification.equivalents import Equivalents
 from ..identification.tied_rules import TiedRules
 from .agreement import Counterfactuals, weights_of
 from .effects import AS_IT_IS, Aim, Counterfactual
-from .interventions import Intervention, OfRuns, Prepared, prepared
+from .interventions import Intervention, OfRuns, Prepared, a_number_a_run, prepared
 
 Asked: TypeAlias = Intervention | tuple[Plug, ...]
 """An intervention, or the plugs alone that make it."""
@@ -212,24 +212,14 @@ class _Seen:
 
 def _seen(name: str, ready: Prepared, of: OfRuns, keys: Key, ticker: Ticker) -> _Seen:
     batch = ready.simulator.simulate(ready.batch, keys, ticker)
-    outcome = _numbers("the outcome", name, of(batch.observations), len(keys))
+    outcome = a_number_a_run("the outcome", name, of(batch.observations), len(keys))
     cost = ready.cost(batch.observations) if callable(ready.cost) else np.full(len(keys), ready.cost)
-    cost = _numbers("the cost", name, cost, len(keys))
+    cost = a_number_a_run("the cost", name, cost, len(keys))
     why = [
         said or ("" if np.isfinite(a) and np.isfinite(b) else "outcome or cost is NaN or infinite")
         for said, a, b in zip(batch.why(), outcome, cost, strict=True)
     ]
     return _Seen(outcome, cost, tuple(why))
-
-
-def _numbers(what: str, option: str, values: Any, count: int) -> np.ndarray:
-    found = np.asarray(values, np.float64)
-    if found.shape != (count,):
-        raise ProblemError(
-            f"{what} of '{option}' has shape {found.shape}, not ({count},): give one number a run, such as "
-            "lambda observations: observations['infected'][:, -1]"
-        )
-    return found
 
 
 def _answer(aim: Aim, seen: Mapping[str, _Seen], real: np.ndarray, batch: Mapping[str, Any]) -> Counterfactual:

@@ -23,12 +23,14 @@ from ..core.executor import Ticker
 from ..core.host import split
 from ..core.progress import display
 from ..core.record import AtTimes, EveryStep, Recording
+from ..problem.plugged import changed, innermost
 from ..problem.series import Series
 from ..problem.simulators import Callable as CallableSimulator
-from ..problem.simulators import Observed, Simulation, Simulator
+from ..problem.simulators import Simulation, Simulator
 from .forecasts import SampleForecasts
 
 _FEWEST = 20
+_LEVELS = np.array([0.025, 0.25, 0.5, 0.75, 0.975])
 _OFF = 1.0
 """Of the data's own change from one time to the next: a mean start farther away is called away."""
 
@@ -102,25 +104,24 @@ class Forecast(Result):
     def _panel(self, name: str) -> BandPanel:
         one, paths = self.data[name], self.paths[name]
         x = np.arange(1.0, paths.shape[1] + 1)
-        q = quantiles(paths, np.array([0.025, 0.25, 0.5, 0.75, 0.975]))
+        q = quantiles(paths, _LEVELS)
         band = Band("model", x, q[2], {0.95: (q[0], q[4]), 0.5: (q[1], q[3])})
         points = Points("data", x[: one.length][one.present], one.values[one.present])
         label = name.replace("_", " ")
         return BandPanel(label, self.time_unit, label, (band,), (points,))
 
     def _table(self, name: str) -> Table:
-        q = quantiles(self.ahead(name), np.array([0.025, 0.25, 0.5, 0.75, 0.975])).T
+        q = quantiles(self.ahead(name), _LEVELS).T
         rows = tuple((str(i + 1), *map(float, row)) for i, row in enumerate(q))
         return Table(name.replace("_", " "), ("ahead", "2.5 %", "25 %", "median", "75 %", "97.5 %"), rows)
 
     def record(self) -> dict[str, Any]:
-        levels = (0.025, 0.25, 0.5, 0.75, 0.975)
         return {
             "horizon": self.horizon,
             "runs": {"made": self.made, "kept": len(next(iter(self.paths.values()))), "excluded": self.excluded},
             "verdicts": {one.subject: one.record() for one in self.verdicts()},
             "quantiles": {
-                name: {f"{p:g}": np.quantile(self.ahead(name), p, axis=0).tolist() for p in levels}
+                name: {f"{p:g}": np.quantile(self.ahead(name), p, axis=0).tolist() for p in _LEVELS}
                 for name in self.paths
             },
         }
@@ -174,17 +175,18 @@ def forecast(
 
 def _further(simulator: Simulator, horizon: int) -> Simulator:
     """The simulator with `horizon` more records at the distance of those that it has."""
-    match simulator:
-        case Simulation():
-            record, more = _longer(simulator.record, simulator.steps, horizon)
-            return Simulation(simulator.model, simulator.steps + more, record, simulator.plugs)
-        case Observed():
-            return Observed(_further(simulator.simulator, horizon), simulator.observers)
-        case _:
-            raise SimulatorError(
-                f"a {type(simulator).__name__} does not say how to run longer: pass simulator=, which returns "
-                f"{horizon} times more"
-            )
+    found = innermost(simulator)
+    if not isinstance(found, Simulation):
+        raise SimulatorError(
+            f"a {type(found).__name__} does not say how to run longer: pass simulator=, which returns {horizon} times "
+            "more"
+        )
+
+    def lengthened(one: Simulation) -> Simulation:
+        record, more = _longer(one.record, one.steps, horizon)
+        return Simulation(one.model, one.steps + more, record, one.plugs)
+
+    return changed(simulator, lengthened)
 
 
 def _longer(record: Recording, steps: int, horizon: int) -> tuple[Recording, int]:

@@ -3,30 +3,25 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 
 from .._errors import SimulatorError
-from .._types import Key, Parameters
 from ..core.executor import Ticker
-from ..core.model import Parameter
-from ..problem.simulators import Batch, Simulator
+from ..problem.simulators import Simulator
 from .limits import Limits
 from .outside import (
     Heard,
-    OutOfProcess,
+    OfFunction,
     Patience,
     Runner,
     check_settings,
     function_of,
-    jobs,
-    put_together,
     run_all,
-    simulator_of,
-    unheard,
 )
 from .worker import Job, Outcome, RunFailed, outcome
 
@@ -34,7 +29,7 @@ _NO_LIMIT = 1e9
 """Seconds, and bytes times as many, where nothing is limited."""
 
 
-class InThisProcess(OutOfProcess):
+class InThisProcess(OfFunction):
     """Any Python function as a simulator whose runs are made here, one after the other, each stored when it has ended.
 
     Nothing has to be sent anywhere and nothing is started, and a debugger works. A run that takes too long is stopped
@@ -67,13 +62,6 @@ class InThisProcess(OutOfProcess):
         self.logs = check_settings(limits=self.limits, retries=retries, together={}, logs=logs)
         function_of(function)
 
-    def parameters(self) -> Mapping[str, Parameter]:
-        return simulator_of(self.function).parameters()
-
-    def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        wanted = jobs(parameters, keys)
-        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
-
     def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
         here = _Here(function_of(self.function), self.limits)
         return run_all(here, wanted, Patience(self.in_hand(), self.retries), ticker, heard)
@@ -81,15 +69,12 @@ class InThisProcess(OutOfProcess):
     def in_hand(self) -> int:
         return 1
 
-    def describe(self) -> dict[str, Any]:
-        return simulator_of(self.function).describe()
 
-
+@dataclass(eq=False)
 class _Done:
     """What became of a run that was made when it was asked for."""
 
-    def __init__(self, out: Outcome):
-        self.out = out
+    out: Outcome
 
 
 class _Here(Runner[_Done]):
@@ -101,8 +86,11 @@ class _Here(Runner[_Done]):
             )
 
     def submit(self, job: Job) -> _Done:
-        with _stopped_after(self.limits):
-            return _Done(outcome(self.function, job))
+        try:
+            with _stopped_after(self.limits):
+                return _Done(outcome(self.function, job))
+        except RunFailed as late:  # the clock struck between the end of the run and that of the clock
+            return _Done(Outcome(None, late.failure, late.chance, late.output))
 
     def wait(self, handles: list[_Done]) -> list[_Done]:
         return handles

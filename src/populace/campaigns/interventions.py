@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._errors import DomainError, ModelError, UnknownParameterError, did_you_mean
+from .._errors import DomainError, ModelError, ProblemError, UnknownParameterError, did_you_mean
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.host import placed
@@ -115,6 +115,20 @@ def prepared(
         simulator, shifted = before(simulator, given.plugs, shifted)
     rehearsed(simulator, shifted, keys)
     return Prepared(simulator, shifted, given.cost)
+
+
+def a_number_a_run(what: str, option: str, values: Any, count: int) -> np.ndarray:
+    """What was counted of runs with an option, (count,).
+
+    **Raises:** `ProblemError` for another shape.
+    """
+    found = np.asarray(values, np.float64)
+    if found.shape != (count,):
+        raise ProblemError(
+            f"{what} of '{option}' has shape {found.shape}, not ({count},): give one number a run, such as "
+            "lambda observations: observations['infected'][:, -1]"
+        )
+    return found
 
 
 def _shifted(

@@ -4,7 +4,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,19 @@ from typing import Any
 import equinox as eqx
 
 from .._errors import MissingExtraError, SimulatorError
-from .._types import Key, Parameters
 from ..core.executor import Ticker
-from ..core.model import Parameter
-from ..problem.simulators import Batch, Simulator
+from ..problem.simulators import Simulator
 from .limits import Limits
 from .outside import (
     Heard,
-    OutOfProcess,
+    OfFunction,
     Patience,
     Runner,
     check_settings,
     dead,
     function_of,
-    jobs,
     pickled,
-    put_together,
     run_all,
-    simulator_of,
-    unheard,
 )
 from .worker import Began, Job, Outcome, on_node, tail
 
@@ -40,7 +34,7 @@ _START = 600.0
 """Seconds in which some run must begin: clusters that grow take minutes for the first."""
 
 
-class OnRay(OutOfProcess):
+class OnRay(OfFunction):
     """Any Python function as a simulator whose runs are tasks on Ray.
 
     Ray is connected to where the program has not done so: to `address`, or as RAY_ADDRESS says, or else it is started
@@ -82,22 +76,12 @@ class OnRay(OutOfProcess):
         self.logs = check_settings(limits=self.limits, retries=retries, together=together, logs=logs)
         function_of(function)
 
-    def parameters(self) -> Mapping[str, Parameter]:
-        return simulator_of(self.function).parameters()
-
-    def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        wanted = jobs(parameters, keys)
-        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
-
     def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
         runner = _Tasks(self._connected(), function_of(self.function), self.limits)
         return run_all(runner, wanted, Patience(self.in_hand(), self.retries), ticker, heard)
 
     def in_hand(self) -> int:
         return self.in_flight or 2 * max(1, int(self._connected().cluster_resources().get("CPU", 1)))
-
-    def describe(self) -> dict[str, Any]:
-        return simulator_of(self.function).describe()
 
     def _connected(self) -> Any:
         ray = _load()

@@ -55,10 +55,14 @@ class RunByRun(Simulator):
 class OutOfProcess(Simulator):
     """A simulator whose runs end one by one, in any order, so that each can be stored when it has ended.
 
-    Two methods more; `logs`: the folder for what failed runs printed, if any.
+    Two methods in place of `simulate`; `logs`: the folder for what failed runs printed, if any.
     """
 
     logs: eqx.AbstractVar[Path | None]
+
+    def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
+        wanted = jobs(parameters, keys)
+        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
 
     @abc.abstractmethod
     def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
@@ -67,6 +71,18 @@ class OutOfProcess(Simulator):
     @abc.abstractmethod
     def in_hand(self) -> int:
         """How many runs are sent and not done at a time, at most."""
+
+
+class OfFunction(OutOfProcess):
+    """The same, of a Python function or a simulator that runs one by one, whose parameters and description it has."""
+
+    function: eqx.AbstractVar[Callable[..., Any] | Simulator]
+
+    def parameters(self) -> Mapping[str, Parameter]:
+        return simulator_of(self.function).parameters()
+
+    def describe(self) -> dict[str, Any]:
+        return simulator_of(self.function).describe()
 
 
 def function_of(what: Callable[..., Any] | Simulator) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,25 +22,19 @@ import equinox as eqx
 import jax
 
 from .._errors import MissingExtraError, SimulatorError
-from .._types import Key, Parameters
 from ..core.executor import Ticker
-from ..core.model import Parameter
-from ..problem.simulators import Batch, Simulator
+from ..problem.simulators import Simulator
 from .limits import Limits, Watch, ended, kill
 from .outside import (
     Heard,
-    OutOfProcess,
+    OfFunction,
     Patience,
     Runner,
     check_settings,
     dead,
     function_of,
-    jobs,
     pickled,
-    put_together,
     run_all,
-    simulator_of,
-    unheard,
 )
 from .spawning import Spawning
 from .worker import Job, Outcome, begin, tail, work
@@ -67,7 +61,7 @@ _SAME_NUMBERS = (
 """JAX's settings that a worker needs to give the numbers of this process."""
 
 
-class InProcesses(OutOfProcess):
+class InProcesses(OfFunction):
     """Any Python function as a simulator whose runs are made in worker processes.
 
     A worker that is killed, crashes, hangs or holds too much memory takes down one run. That run is tried again,
@@ -105,22 +99,12 @@ class InProcesses(OutOfProcess):
         self.logs = check_settings(limits=self.limits, retries=retries, together={"workers": workers}, logs=logs)
         function_of(function)
 
-    def parameters(self) -> Mapping[str, Parameter]:
-        return simulator_of(self.function).parameters()
-
-    def simulate(self, parameters: Parameters, keys: Key, ticker: Ticker) -> Batch:
-        wanted = jobs(parameters, keys)
-        return put_together(wanted, self.outcomes(wanted, ticker, unheard), self.logs)
-
     def outcomes(self, wanted: list[Job], ticker: Ticker, heard: Heard) -> list[Outcome]:
         with _pool(pickled(_load()[1].dumps, function_of(self.function)), self.workers, self.limits) as pool:
             return run_all(pool, wanted, Patience(self.in_hand(), self.retries), ticker, heard)
 
     def in_hand(self) -> int:
         return _IN_FLIGHT * self.workers
-
-    def describe(self) -> dict[str, Any]:
-        return simulator_of(self.function).describe()
 
 
 def _load() -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import jax.random as jr
 import numpy as np
 
-from .._errors import MethodError, ProblemError
+from .._errors import MethodError
 from .._types import Key
 from ..calibration.fit import Fit
 from ..core.executor import Ticker
@@ -15,7 +15,7 @@ from ..core.host import placed, split
 from ..core.plug import Plug
 from ..problem.space import Space
 from .effects import Aim
-from .interventions import Intervention, OfRuns, prepared
+from .interventions import Intervention, OfRuns, a_number_a_run, prepared
 
 Measure: TypeAlias = Callable[[dict[str, Any]], Intervention | tuple[Plug, ...]]
 """From the value of each decision to what is then done."""
@@ -93,12 +93,8 @@ class Trying:
         """
         ready = prepared(name, done, self.fit, self.batch, self.keys)
         seen = ready.simulator.simulate(ready.batch, self.keys, ticker)
-        outcome = np.asarray(self.of(seen.observations), np.float64)
+        outcome = a_number_a_run("the outcome", name, self.of(seen.observations), self.draws)
         cost = np.asarray(ready.cost(seen.observations) if callable(ready.cost) else ready.cost, np.float64)
-        if outcome.shape != (self.draws,) or cost.shape not in ((), (self.draws,)):
-            raise ProblemError(
-                f"{name}: the outcome has shape {outcome.shape} and the cost {cost.shape}, not ({self.draws},): give "
-                "one number a run, such as lambda observations: observations['infected'][:, -1]"
-            )
-        lost = self.aim.losses(outcome, np.broadcast_to(cost, outcome.shape))
+        cost = np.full(self.draws, cost) if cost.shape == () else a_number_a_run("the cost", name, cost, self.draws)
+        lost = self.aim.losses(outcome, cost)
         return np.where(seen.excluded | ~np.isfinite(lost), np.nan, lost)

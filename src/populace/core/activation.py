@@ -86,7 +86,7 @@ class Synchronous(Activation):
     """All act at once, each on what was at the beginning of the step."""
 
     def activate(self, draw: Draw, state: Any, acts: Acts) -> Any:
-        return _turns(draw, state, acts, jnp.zeros((1, acts.agents), jnp.int32))
+        return in_groups(draw, state, acts, jnp.zeros(acts.agents, jnp.int32), jnp.arange(1))
 
 
 class InOrder(Activation):
@@ -130,7 +130,7 @@ class RandomBlocks(Activation):
         place = (
             jnp.zeros(acts.agents, jnp.int32).at[draw.permutation("order", acts.agents)].set(jnp.arange(acts.agents))
         )
-        return _turns(draw, state, acts, (place % self.blocks)[None] - jnp.arange(self.blocks)[:, None])
+        return in_groups(draw, state, acts, place % self.blocks, jnp.arange(self.blocks))
 
 
 class Staged(Activation):
@@ -199,24 +199,13 @@ class TauLeaping(Activation):
 
 
 def _one_by_one(draw: Draw, state: Any, acts: Acts, order: Int[Array, " turns"]) -> Any:
-    numbers = jnp.arange(acts.agents)
-
-    def turn(draw: Draw, i: Array, state: Any) -> Any:
-        return acts.all_stages(draw, state, (numbers == order[i]).astype(jnp.float32))
-
-    return draw.loop("turn", order.shape[0], turn, state)
-
-
-def _turns(draw: Draw, state: Any, acts: Acts, place: Int[Array, "turns agents"]) -> Any:
-    """A turn a row; those act who have 0 in it."""
-    who = (place == 0).astype(jnp.float32)
-
-    def turn(draw: Draw, i: Array, state: Any) -> Any:
-        return acts.all_stages(draw, state, who[i])
-
-    return draw.loop("turn", who.shape[0], turn, state)
+    return in_groups(draw, state, acts, jnp.arange(acts.agents), order)
 
 
 def in_groups(draw: Draw, state: Any, acts: Acts, group: Int[Array, " agents"], order: Int[Array, " groups"]) -> Any:
     """Groups act one after the other in an order, the agents of a group at once."""
-    return _turns(draw, state, acts, group[None] - order[:, None])
+
+    def turn(draw: Draw, i: Array, state: Any) -> Any:
+        return acts.all_stages(draw, state, (group == order[i]).astype(jnp.float32))
+
+    return draw.loop("turn", order.shape[0], turn, state)

@@ -30,18 +30,22 @@ def plugs_of(simulator: Simulator) -> tuple[Plug, ...]:
     return _simulation(simulator).plugs
 
 
+def innermost(simulator: Simulator) -> Simulator:
+    """What makes the runs, behind all that stands around it."""
+    within = inside(simulator)
+    return simulator if within is None else innermost(within)
+
+
 def _simulation(simulator: Simulator) -> Simulation:
     """The model at the heart of a simulator.
 
     **Raises:** `SimulatorError` when it is no model.
     """
-    within = inside(simulator)
-    if isinstance(simulator, Simulation):
-        return simulator
-    if within is not None:
-        return _simulation(within)
+    found = innermost(simulator)
+    if isinstance(found, Simulation):
+        return found
     raise SimulatorError(
-        f"a {type(simulator).__name__} has no sites to intervene at: that takes a model with sites; of rival rules, "
+        f"a {type(found).__name__} has no sites to intervene at: that takes a model with sites; of rival rules, "
         "make a simulator and a problem each, and of an intervention a shift of parameters or another simulator"
     )
 
@@ -61,7 +65,7 @@ def own_prefix(simulator: Simulator) -> str:
 
 def with_plugs(simulator: Simulator, plugs: tuple[Plug, ...]) -> Simulator:
     """The simulator with these plugs in place of its own."""
-    return _changed(simulator, lambda one: Simulation(one.model, one.steps, one.record, plugs))
+    return changed(simulator, lambda one: Simulation(one.model, one.steps, one.record, plugs))
 
 
 def with_model(simulator: Simulator, change: Callable[[Any], Model]) -> Simulator:
@@ -69,15 +73,18 @@ def with_model(simulator: Simulator, change: Callable[[Any], Model]) -> Simulato
 
     **Raises:** `SimulatorError` when it has no model.
     """
-    return _changed(simulator, lambda one: Simulation(change(one.model), one.steps, one.record, one.plugs))
+    return changed(simulator, lambda one: Simulation(change(one.model), one.steps, one.record, one.plugs))
 
 
-def _changed(simulator: Simulator, change: Callable[[Simulation], Simulation]) -> Simulator:
-    """The simulator with another model at its heart, behind all that stood around it."""
+def changed(simulator: Simulator, change: Callable[[Simulation], Simulation]) -> Simulator:
+    """The simulator with another model at its heart, behind all that stood around it.
+
+    **Raises:** `SimulatorError` when it has no model.
+    """
     within = inside(simulator)
     if within is None:
         return change(_simulation(simulator))
-    return eqx.tree_at(lambda outer: outer.simulator, simulator, _changed(within, change))
+    return eqx.tree_at(lambda outer: outer.simulator, simulator, changed(within, change))
 
 
 def rehearsed(simulator: Simulator, parameters: Parameters, keys: Key) -> None:

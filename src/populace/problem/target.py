@@ -124,6 +124,16 @@ class Target:
         """The series that a moment reads."""
         return {name: self.data[name] for name in self.summary.series}
 
+    def check_series(self, reader: str) -> None:
+        """Raise `TargetError` where other moments stand without the run that they are of: `reader`, in words, reads
+        series.
+        """
+        if self.told:
+            raise TargetError(
+                f"other moments were put in the place of the data's, and {reader} reads series: give `with_values` the "
+                "run that they are of"
+            )
+
     @property
     def missing(self) -> dict[str, int]:
         """Series name to the number of its missing times, of those that miss any."""
