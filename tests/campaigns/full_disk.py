@@ -14,7 +14,7 @@ import numpy as np
 import postgres
 
 from populace._errors import StoreError
-from populace.campaigns import database
+from populace.campaigns import connections
 from populace.campaigns.store import FILE_FROM, FinishedRun, Store
 
 
@@ -28,7 +28,7 @@ def finished(number: int, size: int) -> FinishedRun:
 @contextlib.contextmanager
 def opened(folder: Path, kind: str) -> Iterator[Store]:
     if kind == "postgresql":
-        database._PATIENCE = 5.0
+        connections.PATIENCE = 5.0
         with postgres.server(fsync=False, inside=folder) as server:
             yield Store(folder / "runs", database=server.url)
     else:

@@ -17,9 +17,10 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from populace._errors import MissingExtraError, StoreError
-from populace.campaigns import database
+from populace.campaigns import connections, database
 from populace.campaigns import store as rooms
 from populace.campaigns.arrays import layout_of
 from populace.campaigns.campaign import Campaign
@@ -27,12 +28,13 @@ from populace.campaigns.plan import Plan
 from populace.campaigns.store import FinishedRun, Store
 from populace.problem.simulators import Simulator
 
-from .conftest import load
+from .conftest import load, wait_for
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 POSTGRES = load(BENCHMARKS / "postgres.py")
 LARGE = np.random.default_rng(0).integers(0, 256, rooms.FILE_FROM["sqlite"] + 1_000, dtype=np.uint8)
 """Too large for a row of SQLite, as nothing compresses it."""
+WAITING = sa.text("SELECT 1 FROM pg_locks WHERE NOT granted")
 
 
 def name(number: int) -> str:
@@ -101,6 +103,22 @@ def test_two_programs_may_write_the_same_runs_at_once(another: Callable[[], Stor
         thread.join()
     assert failed == []
     assert stores[0].check() == {"runs": 150, "excluded": 0, "torn": 0}
+
+
+def test_a_transaction_given_up_for_anothers_sake_is_repeated(schema: Callable[[], str], tmp_path: Path):
+    """Another program holds the second run and then asks for the first: the server gives up one of the two."""
+    store = Store(tmp_path, database=schema())
+    rows = [store._row(finished(number)) for number in (1, 2)]
+    insert = database.postgresql.insert(database.RUNS)
+    with store.database.engine.connect() as other, other.begin():
+        other.execute(insert.values(rows[1]))
+        thread = threading.Thread(target=store.put, args=([finished(1), finished(2)],))
+        thread.start()
+        wait_for(lambda: list(other.execute(WAITING)), 1)
+        other.execute(insert.values(rows[0]))
+    thread.join()
+    assert store.check() == {"runs": 2, "excluded": 0, "torn": 0}
+    store.close()
 
 
 # --- files beside the database
@@ -245,7 +263,7 @@ def test_an_address_that_is_none_is_said(tmp_path: Path, address: str):
 
 
 def test_a_server_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(database, "_PATIENCE", 0.1)
+    monkeypatch.setattr(connections, "PATIENCE", 0.1)
     address = f"postgresql://me:secret@/none?host={tmp_path}"
     with pytest.raises(StoreError, match="has not answered") as told:
         Store(tmp_path, database=address).check()

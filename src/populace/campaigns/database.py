@@ -6,27 +6,23 @@ each is flushed to the disk before it counts; readers never wait (write-ahead lo
 """
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .._errors import MissingExtraError, StoreError
+from . import connections
+from .connections import cause, crossed, engine_of, lost
 
 try:
     import sqlalchemy as sa
-    import sqlalchemy.event as events
     from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+    from sqlalchemy.exc import DBAPIError
 except ImportError as error:
     raise MissingExtraError("sqlalchemy", "database") from error
 
 SCHEMA = 1
-_BUSY = 60.0
-"""Seconds that a writer waits for others before it gives up."""
-_PATIENCE = 30.0
-"""Seconds that a database which has gone is waited for."""
 _AT_ONCE = 500
 """Identities in one question."""
 _LOCK = 7094
@@ -88,7 +84,7 @@ class Database:
 
     def __init__(self, url: str, path: Path | None):
         self.path = path
-        self.engine = _engine(url, path)
+        self.engine = engine_of(url, path)
         self.name = f"'{path}'" if path is not None else self.engine.url.render_as_string(hide_password=True)
         self._insert = sqlite.insert if path is not None else postgresql.insert
         try:
@@ -120,11 +116,13 @@ class Database:
     def insert(self, rows: Sequence[dict[str, Any]], owner: str | None = None) -> None:
         """Write finished runs, but for those that are there, and drop their claims, all or nothing."""
 
+        ordered = sorted(rows, key=lambda row: row["id"])  # who writes the same runs waits, and does not cross
+
         def work() -> None:
             with self._writing() as c:
-                c.execute(self._insert(RUNS).on_conflict_do_nothing(index_elements=["id"]), list(rows))
+                c.execute(self._insert(RUNS).on_conflict_do_nothing(index_elements=["id"]), ordered)
                 if owner is not None:
-                    for some in _parts([row["id"] for row in rows]):
+                    for some in _parts([row["id"] for row in ordered]):
                         c.execute(sa.delete(CLAIMS).where(CLAIMS.c.owner == owner, CLAIMS.c.id.in_(some)))
 
         if rows:
@@ -263,62 +261,22 @@ class Database:
             yield connection
 
     def _trying(self, work: Callable[[], T]) -> T:
-        """Do it; where the connection was lost, again for a while, and then say why it could not be done."""
-        last = time.monotonic() + _PATIENCE
+        """Do it; where the connection was lost or another was in the way, again for a while, and then say why it could
+        not be done.
+        """
+        last = time.monotonic() + connections.PATIENCE
         while True:
             try:
                 return work()
             except DBAPIError as error:
-                if not _lost(error) or self.path is not None or time.monotonic() > last:
-                    raise StoreError(f"{self.name}: {_cause(error)}. What was stored before is safe") from error
-                time.sleep(0.5)
+                again = crossed(error) or (lost(error) and self.path is None)
+                if not again or time.monotonic() > last:
+                    raise StoreError(f"{self.name}: {cause(error)}. What was stored before is safe") from error
+                time.sleep(0.05 if crossed(error) else 0.5)
 
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
-
-
-def _engine(url: str, path: Path | None) -> "sa.Engine":
-    try:
-        if path is None:
-            return sa.create_engine(url, pool_pre_ping=True)
-        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY})
-    except (NoSuchModuleError, ArgumentError) as error:
-        raise StoreError(
-            f"no database has such an address ({error}): write postgresql+psycopg://user@host/name"
-        ) from error
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "psycopg", "database") from error
-    events.listen(engine, "connect", _connected)
-    events.listen(engine, "begin", _begun)
-    return engine
-
-
-def _connected(connection: Any, _: Any) -> None:
-    """Of SQLite: transactions begin where `_begun` says, the log is written ahead, and what is told is on the disk."""
-    connection.isolation_level = None
-    connection.execute("PRAGMA synchronous = FULL")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        _to_wal(connection)
-
-
-def _to_wal(connection: Any) -> None:
-    """Two who make a store at the same moment stand in each other's way here, whatever they are ready to wait."""
-    last = time.monotonic() + _BUSY
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > last:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begun(connection: "sa.Connection") -> None:
-    writes = connection.get_execution_options().get("populace_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _free(connection: "sa.Connection", ids: Sequence[str], most: int) -> tuple[list[str], list[str]]:
@@ -340,42 +298,3 @@ def _free(connection: "sa.Connection", ids: Sequence[str], most: int) -> tuple[l
 def _parts(ids: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), _AT_ONCE):
         yield list(ids[start : start + _AT_ONCE])
-
-
-_GONE = ("connection", "server closed", "starting up", "shutting down", "terminating", "recovery mode")
-
-
-def _lost(error: "DBAPIError") -> bool:
-    text = str(error.orig).lower()
-    refused = "authentication" in text or "does not exist" in text
-    return not refused and (error.connection_invalidated or any(sign in text for sign in _GONE))
-
-
-_DISK_FULL = "53100"
-"""Of SQL: the state of a server whose disk is full."""
-_CAUSES = {
-    "is locked": f"another program has held it for {_BUSY:.0f} s; end that program, or wait for it",
-    "disk is full": "its disk is full; free some space, and start again",
-    "no space left": "its disk is full; free some space, and start again",
-    "disk i/o error": "its disk cannot be read or written; look at the disk, and start again",
-    "readonly": "it may not be written; change its permissions, or choose another folder",
-    "read-only": "it may not be written; change its permissions, or choose another folder",
-    "unable to open": "it cannot be opened; look whether the folder is there and may be written",
-    "malformed": "the file is damaged; restore it from a copy, or start another store",
-    "not a database": "the file is no SQLite database; choose another folder",
-    "authentication": "the server does not accept user and password; mend the address",
-    "does not exist": "there is no such database or user; make it, or mend the address",
-    "no such table": "its tables are not those of a store; choose another database",
-}
-
-
-def _cause(error: "DBAPIError") -> str:
-    text = str(error.orig).strip()
-    if getattr(error.orig, "sqlstate", None) == _DISK_FULL:  # whatever PostgreSQL says of it
-        text = "disk is full"
-    for sign, cause in _CAUSES.items():
-        if sign in text.lower():
-            return cause
-    if _lost(error):
-        return f"the server has not answered for {_PATIENCE:.0f} s ({text.splitlines()[0]}); start it, and then again"
-    return f"{text.splitlines()[0] if text else type(error.orig).__name__}; look at the database, and start again"
