@@ -271,7 +271,8 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_without_sqlalchemy_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(sys.modules, "populace.campaigns.database")
+    for one in ("connections", "database"):
+        monkeypatch.delitem(sys.modules, f"populace.campaigns.{one}")
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with pytest.raises(MissingExtraError, match=r"populace\[database\]"):
         Store(tmp_path)

@@ -10,9 +10,12 @@ from .._errors import MissingExtraError, StoreError
 try:
     import sqlalchemy as sa
     import sqlalchemy.event as events
+    from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 except ImportError as error:
     raise MissingExtraError("sqlalchemy", "database") from error
+
+__all__ = ["PATIENCE", "DBAPIError", "cause", "crossed", "engine_of", "lost", "postgresql", "sa", "sqlite"]
 
 _BUSY = 60.0
 """Seconds that a writer waits for others before it gives up."""

@@ -11,16 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .._errors import MissingExtraError, StoreError
+from .._errors import StoreError
 from . import connections
-from .connections import cause, crossed, engine_of, lost
-
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.exc import DBAPIError
-except ImportError as error:
-    raise MissingExtraError("sqlalchemy", "database") from error
+from .connections import DBAPIError, cause, crossed, engine_of, lost, postgresql, sa, sqlite
 
 SCHEMA = 1
 _AT_ONCE = 500
