@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from populace._errors import OutputError
 
@@ -45,6 +48,15 @@ def atomic_write(path: Path, data: bytes) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {_reason(error)}") from error
     return path
+
+
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> Path:
+    """Writes what made the file `path`, whose kind has no room for it, beside it: `runs.csv.manifest.json`.
+
+    **Returns:** where it is. **Raises:** `OutputError` as `atomic_write`.
+    """
+    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    return atomic_write(path.with_name(f"{path.name}.manifest.json"), text.encode())
 
 
 def _reason(error: OSError) -> str:

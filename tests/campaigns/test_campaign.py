@@ -1,6 +1,7 @@
 """A campaign makes each of its runs once, whatever is killed and however many work on it, and hands them out whole."""
 
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -337,6 +338,8 @@ def test_files_hold_the_same(partial: Campaign, tmp_path: Path):
     assert lines[0] == "point,replicate,a,status,reason,seconds,x[0],x[1]"
     assert lines[2].startswith("1,0,2.0,done,,") and lines[2].endswith(",2.0,8.0")
     assert lines[4] == "3,0,5.0,missing,,,,"
+    beside = json.loads((tmp_path / "runs.csv.manifest.json").read_text())
+    assert beside["simulator"] == partial.simulator.describe() and "versions" in beside["written_with"]
     with pytest.raises(OutputError, match=r"known: '\.parquet'"):
         partial.write(tmp_path / "runs.docx")
 

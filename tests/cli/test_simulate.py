@@ -83,7 +83,8 @@ def test_a_stride_beyond_the_run_records_nothing(tmp_path: Path):
 def test_an_array_has_a_column_an_entry(tmp_path: Path):
     times, values = np.array([1, 2]), jnp.arange(8, dtype=jnp.float32).reshape(2, 2, 2) / 3
     run = pop.Run(times, {"price": values, "all": values[:, 0, 0]}, None, {}, {})  # type: ignore[arg-type]
-    text = write_series(run, tmp_path / "run.csv", {}).read_text().splitlines()
+    text = write_series(run, tmp_path / "run.csv", {"seed": 3}).read_text().splitlines()
+    assert json.loads((tmp_path / "run.csv.manifest.json").read_text()) == {"seed": 3}
     assert text[0] == 'time,"price[0,0]","price[0,1]","price[1,0]","price[1,1]",all'
     assert np.float32(text[1].split(",")[2]) == values[0, 0, 1]
 

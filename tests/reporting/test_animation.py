@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import stat
 from pathlib import Path
@@ -16,6 +17,7 @@ from jaxtyping import Array
 from PIL import Image
 
 import populace as pop
+from populace.campaigns.manifest import environment
 from populace.reporting import animation
 
 
@@ -97,11 +99,12 @@ def test_a_gif_holds_every_frame_in_its_colours(painted: pop.Film, tmp_path: Pat
 
 
 def test_a_page_holds_the_same_picture_and_no_script(ants: pop.Film, tmp_path: Path):
-    text = pop.animate(ants, tmp_path / "ants.html", width=150).read_text()
+    text = pop.animate(ants, tmp_path / "ants.html", width=150, manifest={"seed": 1}).read_text()
     found = re.search(r'src="data:image/gif;base64,([^"]+)"', text)
     assert found is not None and "<script" not in text
     with Image.open(io.BytesIO(base64.b64decode(found[1]))) as picture:
         assert getattr(picture, "n_frames", 1) == 4
+        assert json.loads(picture.info["comment"]) == {"model": "Ants", **environment(), "seed": 1}
 
 
 def test_an_mp4_needs_ffmpeg(ants: pop.Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -119,6 +122,7 @@ def test_ffmpeg_is_given_every_frame(ants: pop.Film, tmp_path: Path, monkeypatch
     monkeypatch.setattr(animation.shutil, "which", lambda name: str(program))
     path = pop.animate(ants, tmp_path / "ants.mp4", width=151, fps=7)
     asked = (tmp_path / "ffmpeg.asked").read_text().split()
+    assert asked[asked.index("-metadata") + 1].startswith('comment={"model":')
     wide, high = map(int, asked[asked.index("-s") + 1].split("x"))
     assert (wide, high % 2, asked[asked.index("-r") + 1]) == (150, 0, "7")
     assert len(path.read_bytes()) == 4 * wide * high * 3

@@ -12,6 +12,7 @@ from PIL import Image
 
 from populace._errors import OutputError
 from populace._results import Figure, Result, ScatterPanel, Section, Table
+from populace.campaigns.manifest import environment
 from populace.reporting import write
 from populace.reporting.write import gather
 
@@ -24,19 +25,24 @@ def test_every_kind_of_file_twice_with_the_same_bytes(report: Result, tmp_path: 
     first = write(report, tmp_path / "new" / "folders" / f"flu{suffix}")
     second = write(report, str(tmp_path / f"flu{suffix.upper()}"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert all(path.read_bytes().startswith(KINDS[suffix]) for path in first)
+    assert all(path.read_bytes().startswith(KINDS[path.suffix]) for path in first)
     assert sorted(first[0].parent.iterdir()) == sorted(first)  # no temporary file is left
 
 
 def test_several_figures_and_tables_get_names(report: Result, tmp_path: Path) -> None:
     assert [p.name for p in write(report, tmp_path / "flu.png")] == ["flu-spread.png", "flu-what-else.png"]
-    assert [p.name for p in write(report, tmp_path / "flu.csv")] == ["flu-moments-more.csv", "flu-sizes.csv"]
+    assert [p.name for p in write(report, tmp_path / "flu.csv")] == [
+        "flu-moments-more.csv",
+        "flu-sizes.csv",
+        "flu.csv.manifest.json",
+    ]
 
 
 def test_equal_and_empty_names_stay_apart(make_report: Any, tmp_path: Path) -> None:
     table = Table("", ("a",), ((1,),))
     report = make_report((Section("s", tables=(table, table, Table("Table", ("a",), ()))),))
-    assert [p.name for p in write(report, tmp_path / "x.csv")] == ["x-table.csv", "x-table-2.csv", "x-table-3.csv"]
+    written = [path.name for path in write(report, tmp_path / "x.csv")]
+    assert written == ["x-table.csv", "x-table-2.csv", "x-table-3.csv", "x.csv.manifest.json"]
 
 
 def test_one_figure_takes_the_path_itself(make_report: Any, tmp_path: Path) -> None:
@@ -46,7 +52,7 @@ def test_one_figure_takes_the_path_itself(make_report: Any, tmp_path: Path) -> N
 
 
 def test_tables_are_unrounded_in_csv(report: Result, tmp_path: Path) -> None:
-    moments, sizes = write(report, tmp_path / "flu.csv")
+    moments, sizes, manifest = write(report, tmp_path / "flu.csv", manifest={"seed": 7})
     with moments.open(newline="", encoding="utf-8") as stream:
         assert list(csv.reader(stream)) == [
             ["name", "runs", "z", "class"],
@@ -54,6 +60,7 @@ def test_tables_are_unrounded_in_csv(report: Result, tmp_path: Path) -> None:
             ["c|d", "7", "", "unmatched"],
         ]
     assert "1.23456789" in sizes.read_text() and "y,true" in sizes.read_text()
+    assert {"seed": 7, **environment()} == json.loads(manifest.read_text())
 
 
 def test_several_results_make_one_document(report: Result, make_report: Any, tmp_path: Path) -> None:

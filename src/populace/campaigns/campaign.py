@@ -152,8 +152,9 @@ class Campaign:
         return tabulate.dataset(self.plan, self._stored())
 
     def write(self, path: Path | str) -> Path:
-        """Write the runs to a file, whole or not at all: `.parquet` (extra `parquet`), `.nc` or `.csv`. The first two
-        hold what made them as an attribute `manifest` (JSON): the simulator, and the versions and machine that wrote.
+        """Write the runs to a file, whole or not at all: `.parquet` (extra `parquet`), `.nc` or `.csv`. What made it,
+        the simulator and the versions and machine that wrote, is an attribute `manifest` (JSON); of `runs.csv`, the
+        file `runs.csv.manifest.json`.
 
         **Raises:** `OutputError` for another suffix, or where it cannot be written; `MissingExtraError`.
         """

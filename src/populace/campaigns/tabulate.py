@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from .._errors import MissingExtraError, OutputError, ProblemError, did_you_mean
-from .._files import atomic_write
+from .._files import atomic_write, write_manifest
 from .plan import Plan
 from .store import StoredRun
 from .stored import judged, usual_layout
@@ -79,12 +79,15 @@ def dataset(plan: Plan, runs: Runs) -> xr.Dataset:
 
 def write(path: Path, plan: Plan, runs: Callable[[], Runs], manifest: Mapping[str, Any]) -> Path:
     """What `Campaign.write` does: a row a run. Where an observation has several numbers, Parquet has a list in its cell
-    and CSV a column each. The `manifest` is an attribute (JSON); CSV has no room for it.
+    and CSV a column each. The `manifest` is an attribute (JSON), and a file beside a CSV.
     """
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise OutputError(f"cannot write '{path}': its suffix tells the kind; {did_you_mean(suffix, list(_WRITERS))}")
-    return atomic_write(path, _WRITERS[suffix](plan, runs(), json.dumps(manifest)))
+    atomic_write(path, _WRITERS[suffix](plan, runs(), json.dumps(manifest)))
+    if suffix == ".csv":
+        write_manifest(path, manifest)
+    return path
 
 
 def _netcdf(plan: Plan, runs: Runs, manifest: str) -> bytes:

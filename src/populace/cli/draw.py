@@ -36,6 +36,7 @@ def draw(
 
     import jax
 
+    from ..problem.simulators import source_hash
     from ..reporting import write
     from ..reporting.animation import animate
     from ..reporting.animation_film import film
@@ -44,7 +45,10 @@ def draw(
     made, settings = assigned(which(model), assignments or [])
     seen = film(made, jax.random.key(seed), steps, every=every, progress=False if as_json else None)
     about = {"model": model, "settings": settings, "seed": seed, "steps": steps}
-    files = (animate(seen, out, fps=fps),) if kind in _MOVING else write(seen, out, manifest=about)
+    made_with = {**about, "source": source_hash(type(made))}
+    files = (
+        (animate(seen, out, fps=fps, manifest=made_with),) if kind in _MOVING else write(seen, out, manifest=made_with)
+    )
     speak(*(f"written: {file}" for file in files), aside=as_json)
     if as_json:
         print_record({**about, "frames": seen.times.tolist(), "files": [str(file) for file in files]})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import OutputError, did_you_mean
-from .._files import atomic_write
+from .._files import atomic_write, write_manifest
 
 if TYPE_CHECKING:
     from ..core.simulate import Run
@@ -25,12 +25,17 @@ def write_series(run: "Run", path: Path, about: Mapping[str, Any]) -> Path:
     """Write a run's observations with what it was made with (`about`), whole or not at all.
 
     `.csv` has a column a number (`price[3]` for an entry of an array) after `time`, numbers as precise as they are;
-    `.nc` is an `xarray.Dataset` over `time`; `.json` is one object. A `.csv` has no room for `about`.
+    `.nc` is an `xarray.Dataset` over `time`; `.json` is one object. What a `.csv` has no room for,
+    `about`, is in `NAME.csv.manifest.json`.
 
     **Raises:** `OutputError`.
     """
     check_kind(path)
-    return atomic_write(path, _KINDS[path.suffix.lower()](run, about))
+    kind = path.suffix.lower()
+    atomic_write(path, _KINDS[kind](run, about))
+    if kind == ".csv":
+        write_manifest(path, about)
+    return path
 
 
 def _csv(run: "Run", about: Mapping[str, Any]) -> bytes:

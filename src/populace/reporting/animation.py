@@ -2,15 +2,17 @@
 
 import base64
 import io
+import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -44,6 +46,7 @@ def animate(
     *,
     fps: float | None = None,
     width: int = 480,
+    manifest: Mapping[str, Any] | None = None,
     progress: bool | Progress | None = None,
 ) -> Path:
     """Write a film as the kind of file that `path` ends in.
@@ -54,10 +57,11 @@ def animate(
     | `.html` | a page with the same, stills and what was observed; no scripts |
     | `.mp4` | the frames once; needs the program ffmpeg |
 
-    The file is written whole or not at all.
+    The file is written whole or not at all. It says what made it, versions and machine, as JSON in its comment or at
+    the foot of the page.
 
     **Arguments:** `fps`: frames a second, by default such that the film takes ten seconds at the most; `width`: pixels;
-    `progress`: as for `film`.
+    `manifest`: what else made it, such as model and seed; `progress`: as for `film`.
 
     **Returns:** the path.
 
@@ -71,38 +75,52 @@ def animate(
         fps = float(np.clip(len(film.looks) / _SECONDS, _SLOWEST, _FASTEST))
     if not fps > 0 or width < 50:
         raise OutputError(f"a film has more than 0 frames a second and 50 pixels or more, not fps={fps}, width={width}")
-    return atomic_write(path, _KINDS[kind](film, fps, width, progress))
+    from ..campaigns.manifest import environment
+
+    made = _Made({"model": film.model, **environment(), **(manifest or {})}, fps, width)
+    return atomic_write(path, _KINDS[kind](film, made, progress))
 
 
-def _gif(film: Film, fps: float, width: int, progress: bool | Progress | None) -> bytes:
+@dataclass(frozen=True)
+class _Made:
+    """What made a film, and how it is to look: frames a second, pixels."""
+
+    manifest: Mapping[str, Any]
+    fps: float
+    width: int
+
+
+def _gif(film: Film, made: _Made, progress: bool | Progress | None) -> bytes:
     """One palette for all frames and no dithering: pixels that stay alike take no room."""
-    frames = list(_frames(film, width, progress))
+    frames = list(_frames(film, made.width, progress))
     sample = np.concatenate([frames[i] for i in sorted({0, len(frames) // 2, len(frames) - 1})])
     palette = Image.fromarray(sample).quantize(_COLOURS, dither=Image.Dither.NONE)
     pictures = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
-    lasting = max(1, round(1000 / fps))
-    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=lasting, loop=0)
+    lasting, told = max(1, round(1000 / made.fps)), json.dumps(made.manifest).encode()
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=lasting, loop=0, comment=told)
     return buffer.getvalue()
 
 
-def _html(film: Film, fps: float, width: int, progress: bool | Progress | None) -> bytes:
-    picture = base64.b64encode(_gif(film, fps, width, progress)).decode()
+def _html(film: Film, made: _Made, progress: bool | Progress | None) -> bytes:
+    picture = base64.b64encode(_gif(film, made, progress)).decode()
     said = escape(f"{film.model}, from step 0 to step {film.times[-1]}")
     moving = f'<figure><img alt="{said}" src="data:image/gif;base64,{picture}"></figure>'
-    return page(film.model, film.sections()).replace("<main>", f"<main>\n{moving}", 1).encode()
+    whole = page(film.model, film.sections(), manifest=made.manifest)
+    return whole.replace("<main>", f"<main>\n{moving}", 1).encode()
 
 
-def _mp4(film: Film, fps: float, width: int, progress: bool | Progress | None) -> bytes:
+def _mp4(film: Film, made: _Made, progress: bool | Progress | None) -> bytes:
     program = shutil.which("ffmpeg")
     if program is None:
         raise OutputError("an .mp4 needs the program ffmpeg, which is not found: install it, or write .gif or .html")
-    frames = [frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2] for frame in _frames(film, width, progress)]
+    frames = [frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2] for frame in _frames(film, made.width, progress)]
     high, wide = frames[0].shape[:2]
-    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{wide}x{high}", "-r", f"{fps:g}", "-i", "-"]
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{wide}x{high}", "-r", f"{made.fps:g}", "-i", "-"]
+    told = ["-metadata", f"comment={json.dumps(made.manifest)}"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "film.mp4"
-        command = [program, "-loglevel", "error", "-y", *given, "-pix_fmt", "yuv420p", str(out)]
+        command = [program, "-loglevel", "error", "-y", *given, *told, "-pix_fmt", "yuv420p", str(out)]
         done = subprocess.run(
             command, input=b"".join(map(np.ndarray.tobytes, frames)), capture_output=True, check=False
         )
@@ -112,7 +130,7 @@ def _mp4(film: Film, fps: float, width: int, progress: bool | Progress | None) -
         return out.read_bytes()
 
 
-_KINDS: dict[str, Callable[[Film, float, int, bool | Progress | None], bytes]] = {
+_KINDS: dict[str, Callable[[Film, _Made, bool | Progress | None], bytes]] = {
     ".gif": _gif,
     ".html": _html,
     ".mp4": _mp4,

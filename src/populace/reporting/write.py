@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from populace._errors import OutputError, did_you_mean
-from populace._files import atomic_write
+from populace._files import atomic_write, write_manifest
 from populace._results import Cell, Figure, Result, Section, Table
 from populace.reporting.figures import draw
 from populace.reporting.html import page
@@ -47,11 +47,11 @@ def write(
     | `.html` | everything: one page without scripts, its figures inside |
     | `.md` | everything but figures, of which it has the captions |
     | `.json` | `result.record()`, or a list of them; strict JSON |
-    | `.csv` | its tables, unrounded |
+    | `.csv` | its tables, unrounded, and beside them `NAME.csv.manifest.json` |
     | `.png` `.svg` `.pdf` | its figures |
 
-    All but `.csv` say what made them: versions, machine, and what the results know of their problems and methods. JSON
-    has it under `manifest`, pictures where their kind keeps a description.
+    All say what made them: versions, machine, and what the results know of their problems and methods. JSON has it
+    under `manifest`, pictures where their kind keeps a description, tables in a file of its own.
 
     Several tables or figures go to a file each, with the name appended: `flu.png` becomes `flu-spread.png`, ...
     Each file is written whole or not at all, and missing folders are made.
@@ -60,7 +60,7 @@ def write(
     other kinds hold data only. Without a `title` the class of the result gives one. `manifest`: what else made them,
     such as the seed.
 
-    **Returns:** the files written, in the order of the tables or figures.
+    **Returns:** the files written, in the order of the tables or figures; of tables, their manifest last.
 
     **Raises:** `OutputError`: an unknown suffix, nothing of that kind to write, a NaN in a record, a full disk, a
     folder that is not writable.
@@ -126,7 +126,8 @@ def _unsaid(record: Mapping[str, Any], front: Front) -> dict[str, Any]:
 def _csv(results: Sequence[Result], path: Path, front: Front) -> tuple[Path, ...]:
     tables = [table for section in gather(results) for table in section.tables]
     places = _places(path, [table.title for table in tables], "table")
-    return tuple(atomic_write(place, _rows(table)) for place, table in zip(places, tables, strict=True))
+    written = [atomic_write(place, _rows(table)) for place, table in zip(places, tables, strict=True)]
+    return (*written, write_manifest(path, front.manifest))
 
 
 def _pictures(results: Sequence[Result], path: Path, front: Front) -> tuple[Path, ...]:
