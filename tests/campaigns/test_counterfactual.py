@@ -1,6 +1,7 @@
 """Counterfactuals: paired by common random numbers, right where the answer is known, and refused before work starts."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -270,7 +271,8 @@ def test_weights_make_the_pool(twins):
     assert found.decision.worst()[1] == pytest.approx(-means[1]) and found.choice().code is pop.Code.OTHER_CHOICE
 
 
-def test_a_comparison_brings_its_tied_models_and_weights(twins):
+@pytest.mark.parametrize("kind", [pop.Comparison, pop.TiedRules])
+def test_rivals_bring_their_tied_models_and_weights(twins, kind):
     """Evidences 3 : 1 and a third, told apart, which is not asked."""
     odds = [np.log(3.0), 0.0, -50.0]
     weighing = SimpleNamespace(
@@ -279,7 +281,9 @@ def test_a_comparison_brings_its_tied_models_and_weights(twins):
         best=0,
         tied=lambda: ("one", "other"),
     )
-    compared = pop.Comparison({**twins, "worse": twins["one"]}, weighing, (), None)  # type: ignore[arg-type]
+    fits = {**twins, "worse": twins["one"]}
+    rules = kind is pop.TiedRules
+    compared: Any = kind("action", (), fits, weighing, {}) if rules else kind(fits, weighing, (), None)
     found = asked(compared, {"half": HALF}, draws=20)
     assert found.weights == {"one": pytest.approx(0.75), "other": pytest.approx(0.25)}
     alone = asked({"one": twins["one"]}, {"half": HALF}, draws=20)
