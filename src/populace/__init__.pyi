@@ -206,6 +206,7 @@ from populace.core.rounds import Ask as Ask
 from populace.core.rounds import Done as Done
 from populace.core.rounds import Method as Method
 from populace.core.schedule import Schedule as Schedule
+from populace.core.shards import Shards as Shards
 from populace.core.simulate import Recompute as Recompute
 from populace.core.simulate import Run as Run
 from populace.core.simulate import Snapshot as Snapshot
@@ -302,6 +303,8 @@ from populace.identification.tied_rules import TiedRules as TiedRules
 from populace.identification.tied_rules import tied_rules as tied_rules
 from populace.identification.walks import Walks as Walks
 from populace.identification.walks import walks as walks
+from populace.interact.barter import bartered as bartered
+from populace.interact.books import Books as Books
 from populace.interact.box import Box as Box
 from populace.interact.call_auction import Cleared as Cleared
 from populace.interact.call_auction import call_auction as call_auction
@@ -361,6 +364,7 @@ from populace.learning.algorithm import Algorithm as Algorithm
 from populace.learning.algorithm import News as News
 from populace.learning.audit import PolicyAudit as PolicyAudit
 from populace.learning.audit import audit_policy as audit_policy
+from populace.learning.deep_q import DeepQLearning as DeepQLearning
 from populace.learning.distillation import Distilled as Distilled
 from populace.learning.distillation import distil as distil
 from populace.learning.environments import EnvironmentState as EnvironmentState
@@ -376,6 +380,11 @@ from populace.learning.interpretation import Interpretation as Interpretation
 from populace.learning.interpretation import interpret as interpret
 from populace.learning.learn import LearnedPolicies as LearnedPolicies
 from populace.learning.learn import learn as learn
+from populace.learning.meta_solvers import FictitiousSelfPlay as FictitiousSelfPlay
+from populace.learning.meta_solvers import MetaGame as MetaGame
+from populace.learning.meta_solvers import MetaSolver as MetaSolver
+from populace.learning.meta_solvers import RegretMatching as RegretMatching
+from populace.learning.meta_solvers import SelfPlay as SelfPlay
 from populace.learning.mixing import MixedPolicy as MixedPolicy
 from populace.learning.model_gradient import ModelGradient as ModelGradient
 from populace.learning.multiplicative_weights import MultiplicativeWeights as MultiplicativeWeights
@@ -384,6 +393,9 @@ from populace.learning.policies import FixedPolicy as FixedPolicy
 from populace.learning.policies import NetworkPolicy as NetworkPolicy
 from populace.learning.policies import RandomPolicy as RandomPolicy
 from populace.learning.policies import RecurrentPolicy as RecurrentPolicy
+from populace.learning.policy_mixture import PolicyMixture as PolicyMixture
+from populace.learning.policy_space import PolicySpaceResponse as PolicySpaceResponse
+from populace.learning.policy_space import policy_space_response as policy_space_response
 from populace.learning.ppo import PPO as PPO
 from populace.learning.qlearning import QLearning as QLearning
 from populace.learning.slopes import SlopeAudit as SlopeAudit

@@ -1,12 +1,13 @@
 """The numbers under the sites: range, resolution, tails, prefixes, identities, and what they were in 2025."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 import scipy.stats as st
 
-from populace.core.noise import Noise
+from populace.core.noise import LARGE, Noise
 from populace.core.site import stable_hash
 
 
@@ -94,3 +95,11 @@ def test_numbers_are_what_they_were():
 GOLDEN_HASHES = [2186734196, 3138607073, 1056311100, 1663901588, 1991032218]
 GOLDEN_BITS = [4070199207, 4202968722, 1427181096, 2012915765]
 GOLDEN_UNIFORM = [0.947667121887207, 0.9785799384117126, 0.33229148387908936, 0.46866846084594727]
+
+
+@pytest.mark.parametrize("shape", [(LARGE,), (3, LARGE // 2 + 1)])
+def test_large_blocks_are_jax_s_own_numbers(shape: tuple[int, ...]):
+    """Written out to fuse, not to be others; over runs too."""
+    keys = jr.split(jr.key(5), 2)
+    made = jax.jit(jax.vmap(lambda key: Noise(key).bits(shape)))(keys)
+    assert (np.asarray(made) == np.stack([np.asarray(jr.bits(key, shape)) for key in keys])).all()

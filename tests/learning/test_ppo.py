@@ -12,10 +12,10 @@ from tests.learning.games import duopoly, fish_war, levers
 import populace as pop
 from populace.core import checkpoint
 from populace.learning.algorithm import Lesson, Progress, Training
+from populace.learning.critic import Critic
 from populace.learning.game import watched
 from populace.learning.learn import rest_verdict
 from populace.learning.policies import no_scale
-from populace.learning.ppo import Critic
 from populace.zoo.fishery import nash_share
 
 SMALL = pop.PPO(worlds=8, epochs=2, minibatches=2, hidden=(8,))

@@ -1,5 +1,6 @@
 """Boltzmann wealth: the facts that its docstring lists."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -96,6 +97,19 @@ def test_the_gini_coefficient_of_known_shares():
     assert float(gini(jnp.zeros(4).at[0].set(5.0))) == pytest.approx(3 / 4)
     assert float(gini(jnp.array([1.0, 2.0, 3.0]))) == pytest.approx(2 / 9)
     assert float(gini(jnp.zeros(3))) == 0.0
+    assert float(gini(jnp.array([0.5, 1.0, 1.5]))) == pytest.approx(2 / 9)  # no whole units: sorted
+
+
+def test_counted_and_sorted_units_have_one_gini_coefficient_and_its_derivative():
+    """Below the largest that is counted and above it, the derivative is that of the sorted sum."""
+    units = np.random.default_rng(0).geometric(0.05, 200) - 1.0
+    rank = 2.0 * np.arange(1, 201) - 201.0
+    for wealth in (units, units * 100.0):
+        known = (rank * np.sort(wealth)).sum() / (200 * wealth.sum())
+        found, slope = jax.value_and_grad(gini)(jnp.asarray(wealth))
+        assert float(jax.jit(gini)(jnp.asarray(wealth))) == pytest.approx(known, rel=1e-5) == float(found)
+        place = np.argmax(wealth)
+        assert float(slope[place]) == pytest.approx((199.0 / 200 - known) / wealth.sum(), rel=1e-4)
 
 
 def test_a_tax_in_place_of_the_rule():

@@ -22,6 +22,7 @@ from .population import overflow
 from .record import EveryStep, Recording
 from .series import run_figure
 from .shapes import same_tree, strong, zeros
+from .shards import Shards, Spread, spread
 from .site import Frame, Memory
 
 NEVER = 2**31 - 1
@@ -95,6 +96,7 @@ def simulate(
     start: Snapshot | None = None,
     chunk: int | None = None,
     throw: bool = True,
+    shards: Shards | None = None,
 ) -> Run:
     """Run a model once.
 
@@ -108,6 +110,7 @@ def simulate(
     - `start`: go on from the snapshot of an earlier run instead of from `init`; the plugs may be others (a fork).
     - `chunk`: compile and run this many steps at a time (memory of the kept rows, not of the result, is bounded by it).
     - `throw`: raise on a fault or an overflow; otherwise they are data on the run.
+    - `shards`: split the agents over devices, for one population that is large; the run is the same.
 
     **Returns:** a `Run`.
 
@@ -117,6 +120,9 @@ def simulate(
     if steps < 1 or (chunk is not None and chunk < 1):
         raise ModelError(f"a run takes at least one step, and a chunk too: not steps={steps}, chunk={chunk}")
     model = settled(model)
+    if shards is not None:
+        model = _spread(model, key, plugs, shards)
+        start = None if start is None else model.placed(start)
     here, flags = _begin(model, key, plugs) if start is None else (_ready(model, key, start, plugs), {})
     faults = {path: 0 for path, wrong in flags.items() if bool(wrong)}
     first = int(here.time) + 1
@@ -139,6 +145,20 @@ def simulate(
     if throw:
         raise_for(run)
     return run
+
+
+def _spread(model: Model, key: Key, plugs: tuple[Plug, ...], shards: Shards) -> Spread:
+    """The model on its devices; what its populations are, its sites say, which takes a trace of a step."""
+    first, later = Frame(), Frame()
+
+    def once(key: Key) -> State:
+        state = first_state(model, key, plugs, first)
+        next_state(model, key, jnp.int32(1), state, plugs, later)
+        return state
+
+    state = jax.eval_shape(once, key)
+    listed = [*first.listed.values(), *later.listed.values()]
+    return spread(model, shards, [site.shape for site in listed], state)
 
 
 def raise_for(run: Run) -> None:

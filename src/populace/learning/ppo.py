@@ -3,11 +3,9 @@
 J. Schulman, F. Wolski, P. Dhariwal, A. Radford and O. Klimov (2017), "Proximal policy optimization algorithms",
 arXiv:1707.06347. Several agents: C. Schroeder de Witt et al. (2020), "Is independent learning all you need in the
 StarCraft multi-agent challenge?", arXiv:2011.09533; with a critic that sees the state, C. Yu et al. (2022), "The
-surprising effectiveness of PPO in cooperative multi-agent games", NeurIPS. The critic's outputs are rescaled as in
-H. van Hasselt et al. (2016), "Learning values across many orders of magnitude", NeurIPS.
+surprising effectiveness of PPO in cooperative multi-agent games", NeurIPS.
 """
 
-import operator
 from typing import Any
 
 import equinox as eqx
@@ -21,10 +19,12 @@ from .._errors import MethodError
 from .._types import Key
 from ..core.plug import Plug
 from ..core.simulate import NEVER
-from ..surrogates.networks import First, Weights, perceptron
+from ..surrogates.networks import First, Weights
 from .algorithm import Algorithm, News
+from .by_type import flat, for_types, masked_mean, mean_return, of_agents, over_axes
+from .critic import Critic, at_scale, rescaled
 from .game import Game, Learner, Policies, Watched
-from .policies import NetworkPolicy, Scale, as_vector, first_policy, no_scale
+from .policies import NetworkPolicy, as_vector, first_policy, no_scale
 from .returns import generalised_advantages, life_goes_on
 from .rollout import Rollout, rollout
 
@@ -34,34 +34,6 @@ _FAR = 10.0
 _LATE = 0.6
 """From this part of the training on, weights are averaged (B. T. Polyak and A. B. Juditsky 1992, "Acceleration of
 stochastic approximation by averaging", SIAM Journal on Control and Optimization 30, 838-855)."""
-
-
-class Critic(eqx.Module):
-    """The value of what an agent sees: a perceptron in units of `spread` around `centre`."""
-
-    weights: Weights
-    scale: Scale
-    centre: Float[Array, ""]
-    spread: Float[Array, ""]
-    count: Float[Array, ""]
-
-    def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
-        """The value, in the reward's units."""
-        return self.centre + self.spread * perceptron(self.weights, self.scale(vector))[0]
-
-    def rescaled(self, targets: Array, mask: Array) -> "Critic":
-        """With centre and spread moved towards those of the targets, and the last layer so that no value changes."""
-        mass = jnp.maximum(mask.sum(), 1.0)
-        mean = (mask * targets).sum() / mass
-        deviation = jnp.sqrt((mask * (targets - mean) ** 2).sum() / mass)
-        count = self.count + 1.0
-        step = jnp.maximum(1.0 / count, 0.1)
-        centre = self.centre + step * (mean - self.centre)
-        spread = self.spread + step * (jnp.maximum(deviation, 1e-4) - self.spread)
-        matrix, shift = self.weights[-1]
-        ratio = self.spread / spread
-        last = (matrix * ratio, shift * ratio + (self.centre - centre) / spread)
-        return Critic([*self.weights[:-1], last], self.scale, centre, spread, count)
 
 
 class Brain(eqx.Module):
@@ -128,7 +100,7 @@ class PPO(Algorithm):
 
     def begin(self, watched: Watched, key: Key) -> dict[str, Brain]:
         return {
-            path: _for_types(lambda k: self._brain(watched, path, k), learner, jr.fold_in(key, number))  # noqa: B023
+            path: for_types(lambda k: self._brain(watched, path, k), learner, jr.fold_in(key, number))  # noqa: B023
             for number, (path, learner) in enumerate(watched.game.learners.items())
         }
 
@@ -176,14 +148,14 @@ class PPO(Algorithm):
         """What the runs teach at a site, the brain in their units, and their mean return."""
         learner, note = game.learners[path], runs.notes[path]
         steps, asked = game.steps, note["where"]
-        vectors = _rows(as_vector, 3)(note["view"])
+        vectors = over_axes(as_vector, 3)(note["view"])
         extra = runs.seen.get(f"critic:{path}")
         judged = vectors if extra is None else jnp.concatenate([vectors, extra], axis=-1)
         lived = jnp.ones_like(asked) if learner.ends is not None else asked
         # What others see and earn is another matter: a critic that learned it too would bend at their views.
         lived = lived if learner.who is None else lived * learner.who
         brain = _seeing(brain, vectors, judged, lived, learner)
-        values = _rows(_of_agents(learner, lambda c, x: c(x), learner.spread(brain.critic)), 2)(judged)
+        values = over_axes(of_agents(learner, lambda c, x: c(x), learner.spread(brain.critic)), 2)(judged)
         rewards = runs.seen[f"reward:{path}"][:, :steps]
         ends = runs.seen[f"ends:{path}"][:, :steps] if learner.ends is not None else None
         goes_on = jax.vmap(lambda a, e: life_goes_on(a, e, game.finite))(asked, ends)
@@ -191,18 +163,15 @@ class PPO(Algorithm):
             rewards, values, goes_on
         )
         raw, view = note["info"]["raw"], note["view"]
-        log_prob = _rows(_of_agents(learner, _log_prob, learner.spread(brain.policy)), 2)(view, raw)
+        log_prob = over_axes(of_agents(learner, _log_prob, learner.spread(brain.policy)), 2)(view, raw)
         acted = note["acting"]
         parts = dict(view=view, vector=judged, raw=raw, acted=acted, lived=lived, log_prob=log_prob)
-        rows = jax.tree.map(lambda leaf: _flat(leaf[:, :steps]), parts)
-        batch = Batch(**rows, advantage=_flat(advantages), target=_flat(advantages + values[:, :steps]))
-        weights = learner.discount ** jnp.arange(steps)
-        learns = acted[:, :steps].max(1)
-        returns = (weights[:, None] * rewards).sum(1)
-        return brain, batch, (returns * learns).sum() / jnp.maximum(learns.sum(), 1.0)
+        rows = jax.tree.map(lambda leaf: flat(leaf[:, :steps]), parts)
+        batch = Batch(**rows, advantage=flat(advantages), target=flat(advantages + values[:, :steps]))
+        return brain, batch, mean_return(rewards, acted[:, :steps], learner.discount)
 
     def _improved(self, learner: Learner, brain: Brain, batch: Batch, key: Key, progress: Array) -> Brain:
-        brain = eqx.tree_at(lambda b: b.critic, brain, _rescaled(brain.critic, batch, learner))
+        brain = eqx.tree_at(lambda b: b.critic, brain, rescaled(brain.critic, batch.target, batch.lived, learner))
         batch = _standardised(batch, learner)
         optimiser = self._optimiser()
         change = optimiser.update if learner.types is None else jax.vmap(optimiser.update)
@@ -225,41 +194,17 @@ class PPO(Algorithm):
     def _loss(self, weights: Any, brain: Brain, learner: Learner, batch: Batch, left: Array) -> Array:
         brain = _with_weights(brain, weights, brain.optimiser)
         policy, critic = learner.spread(brain.policy), learner.spread(brain.critic)
-        said = jax.vmap(_of_agents(learner, lambda p, v, r: p.actions.log_prob(p.law(v), v, r), policy))
+        said = jax.vmap(of_agents(learner, lambda p, v, r: p.actions.log_prob(p.law(v), v, r), policy))
         log_prob, entropy = said(batch.view, batch.raw)
         odds = jnp.exp(jnp.clip(log_prob - batch.log_prob, -_FAR, _FAR))
         held = jnp.clip(odds, 1.0 - self.near, 1.0 + self.near)
         gain = jnp.minimum(odds * batch.advantage, held * batch.advantage) + self.entropy * left * entropy
-        units = jax.vmap(_of_agents(learner, lambda c, x, t: (c(x) - t) / c.spread, critic))(batch.vector, batch.target)
-        return _mean(0.5 * units**2, batch.lived, learner) - _mean(gain, batch.acted, learner)
+        units = jax.vmap(of_agents(learner, lambda c, x, t: (c(x) - t) / c.spread, critic))(batch.vector, batch.target)
+        return masked_mean(0.5 * units**2, batch.lived, learner) - masked_mean(gain, batch.acted, learner)
 
 
 def _log_prob(policy: NetworkPolicy, view: Any, raw: Any) -> Array:
     return policy.actions.log_prob(policy.law(view), view, raw)[0]
-
-
-def _for_types(make: Any, learner: Learner, key: Key) -> Any:
-    return make(key) if learner.types is None else jax.vmap(make)(jr.split(key, learner.groups))
-
-
-def _of_agents(learner: Learner, function: Any, module: Any) -> Any:
-    """`function(module, *one agent's)` as a function of all agents': a module each where the learner has types."""
-    of_module = None if learner.types is None else eqx.if_array(0)
-
-    def all_agents(*arrays: Any) -> Any:
-        return eqx.filter_vmap(function, in_axes=(of_module, *(0 for _ in arrays)))(module, *arrays)
-
-    return all_agents
-
-
-def _rows(function: Any, axes: int) -> Any:
-    for _ in range(axes):
-        function = jax.vmap(function)
-    return function
-
-
-def _flat(leaf: Array) -> Array:
-    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
 def _weights(policy: NetworkPolicy, critic: Critic) -> Any:
@@ -273,8 +218,8 @@ def _with_weights(brain: Brain, weights: Any, state: Any) -> Brain:
 
 def _seeing(brain: Brain, vectors: Array, judged: Array, lived: Array, learner: Learner) -> Brain:
     """The brain whose scales have seen these vectors."""
-    policy = _at_scale(brain.policy, vectors, lived, learner)
-    return eqx.tree_at(lambda b: (b.policy, b.critic), brain, (policy, _at_scale(brain.critic, judged, lived, learner)))
+    policy = at_scale(brain.policy, vectors, lived, learner)
+    return eqx.tree_at(lambda b: (b.policy, b.critic), brain, (policy, at_scale(brain.critic, judged, lived, learner)))
 
 
 def _averaged(brain: Brain, progress: Array) -> Brain:
@@ -289,20 +234,6 @@ def _settled(brain: Brain) -> NetworkPolicy:
     return eqx.tree_at(lambda p: p.weights, brain.policy, brain.mean).settled()
 
 
-def _at_scale(module: Any, vectors: Array, lived: Array, learner: Learner) -> Any:
-    """A policy or critic that has seen these vectors too. All types share one scale."""
-    scale = module.scale if learner.types is None else jax.tree.map(operator.itemgetter(0), module.scale)
-    scale = scale.with_(vectors.reshape(-1, vectors.shape[-1]), lived.reshape(-1))
-    return eqx.tree_at(lambda m: m.scale, module, learner.alike(scale))
-
-
-def _rescaled(critic: Critic, batch: Batch, learner: Learner) -> Critic:
-    if learner.types is None:
-        return critic.rescaled(batch.target, batch.lived)
-    masks = (learner.types == jnp.arange(learner.groups)[:, None])[:, None] * batch.lived
-    return jax.vmap(lambda c, m: c.rescaled(batch.target, m))(critic, masks)
-
-
 def _standardised(batch: Batch, learner: Learner) -> Batch:
     """Advantages in standard deviations: of all, or of each agent's own where there are types."""
     axis = None if learner.types is None else 0
@@ -310,10 +241,3 @@ def _standardised(batch: Batch, learner: Learner) -> Batch:
     mean = (batch.acted * batch.advantage).sum(axis) / mass
     variance = (batch.acted * (batch.advantage - mean) ** 2).sum(axis) / mass
     return eqx.tree_at(lambda b: b.advantage, batch, (batch.advantage - mean) / jnp.sqrt(variance + 1e-12))
-
-
-def _mean(values: Array, mask: Array, learner: Learner) -> Array:
-    """The masked mean over all; with types, over each agent's own rows, summed over agents."""
-    if learner.types is None:
-        return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
-    return ((values * mask).sum(0) / jnp.maximum(mask.sum(0), 1.0)).sum()

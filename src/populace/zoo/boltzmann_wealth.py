@@ -16,6 +16,7 @@ something and not 50 % (tests/zoo).
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -25,6 +26,9 @@ from ..core.draw import Draw
 from ..core.model import Model, parameter
 from ..interact.lots import shuffled
 from ..interact.topology import Neighbour, Topology
+
+LARGEST = 1024
+"""Units that an agent may own for the Gini coefficient to be counted."""
 
 
 class Meeting(eqx.Module):
@@ -87,9 +91,37 @@ def pay_a_unit(wealth: Float[Array, " agents"], draw: Draw) -> Float[Array, " ag
     return draw.threshold("able", wealth - 0.5)
 
 
+@jax.custom_jvp
 def gini(wealth: Float[Array, " agents"]) -> Float[Array, ""]:
-    """The Gini coefficient: half the mean difference of two agents, over the mean; 0 where nobody owns anything."""
+    """The Gini coefficient: half the mean difference of two agents, over the mean; 0 where nobody owns anything.
+
+    Whole units below LARGEST are counted, in a twentieth of the time of a sort; other numbers, and derivatives, are
+    sorted.
+    """
+    units = wealth.astype(jnp.int32)
+    countable = ((units == wealth) & (units >= 0) & (units < LARGEST)).all()
+    return jax.lax.cond(countable, _gini_of_counts, _gini_of_ranks, wealth)
+
+
+@gini.defjvp
+def _gini_derivative(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return jax.jvp(_gini_of_ranks, primals, tangents)
+
+
+def _gini_of_ranks(wealth: Float[Array, " agents"]) -> Float[Array, ""]:
     agents = wealth.shape[0]
     rank = 2.0 * jnp.arange(1, agents + 1) - agents - 1.0
+    return _over(wealth, (rank / agents * jnp.sort(wealth)).sum())
+
+
+def _gini_of_counts(wealth: Float[Array, " agents"]) -> Float[Array, ""]:
+    """Who is among the c that own k, after b who own less, has the mean rank b + (c + 1) / 2."""
+    agents = wealth.shape[0]
+    count = jnp.zeros(LARGEST, jnp.int32).at[wealth.astype(jnp.int32)].add(1)
+    rank = 2.0 * (jnp.cumsum(count) - count) + count - agents
+    return _over(wealth, (rank / agents * (count * jnp.arange(LARGEST, dtype=jnp.float32))).sum())
+
+
+def _over(wealth: Float[Array, " agents"], spread: Float[Array, ""]) -> Float[Array, ""]:
     total = wealth.sum()
-    return jnp.where(total > 0, (rank / agents * jnp.sort(wealth)).sum() / jnp.where(total > 0, total, 1.0), 0.0)
+    return jnp.where(total > 0, spread / jnp.where(total > 0, total, 1.0), 0.0)

@@ -40,6 +40,12 @@ def _axtell_firms(*, agents: int = 500, friends: int = 2, network_seed: int = 0)
     return random_friends(jr.key(network_seed), agents, friends)
 
 
+def _baseline_economy(*, households: int = 1000, firms: int = 100, days: int = 21) -> "Model":
+    from .baseline_economy import BaselineEconomy
+
+    return BaselineEconomy(households=households, firms=firms, days=days)
+
+
 def _bass(*, agents: int = 2000) -> "Model":
     from ..interact.mixing import WellMixed
     from .bass import Bass
@@ -158,6 +164,15 @@ def _lattice_sir(*, rows: int = 40, columns: int = 40, stride: int = 4, turns: i
     return LatticeSIR(Sublattices(rows, columns, stride), turns=turns)
 
 
+def _layered_epidemic(*, people: int = 10_000, town_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from .layered_epidemic import LayeredEpidemic
+    from .layered_town import synthetic_town
+
+    return LayeredEpidemic(synthetic_town(jr.key(town_seed), people))
+
+
 def _lux_marchesi(*, traders: int = 500, turns: int = 100) -> "Model":
     from .lux_marchesi import LuxMarchesi
 
@@ -215,6 +230,23 @@ def _spatial_dilemma(*, rows: int = 60, columns: int = 60) -> "Model":
     from .spatial_dilemma import SpatialDilemma
 
     return SpatialDilemma(grid=Grid(rows, columns, periodic=True))
+
+
+def _sugarscape(
+    *,
+    goods: int = 2,
+    rows: int = 50,
+    columns: int = 50,
+    people: int = 200,
+    trade: int = 1,
+    ages: int = 0,
+    replaced: int = 0,
+) -> "Model":
+    from ..interact.grid import Grid
+    from .sugarscape import sugarscape
+
+    world, (trades, aging, refilled) = Grid(rows, columns, periodic=True), (bool(x) for x in (trade, ages, replaced))
+    return sugarscape(world, goods, people, trade=trades, ages=aging, replaced=refilled)
 
 
 def _supply_chain(*, firms: int = 1000, suppliers: int = 4, network_seed: int = 0) -> "Model":
@@ -276,6 +308,7 @@ def _zero_intelligence(
 MODELS: dict[str, Entry] = {
     "axelrod": Entry("neighbours who are alike talk, and become more alike", _axelrod),
     "axtell-firms": Entry("people who found firms, join them and leave them", _axtell_firms),
+    "baseline-economy": Entry("households and firms that find each other, and whose books balance", _baseline_economy),
     "bass": Entry("a new product that spreads by itself and by imitation", _bass),
     "birth-death-migration": Entry("agents who move, breed and die on a crowded lattice", _birth_death_migration),
     "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
@@ -294,6 +327,7 @@ MODELS: dict[str, Entry] = {
     "kirman": Entry("agents of two opinions who follow each other", _kirman),
     "logit-choice": Entry("people who lean to what pays and to what others do", _logit_choice),
     "lattice-sir": Entry("an epidemic among people who walk on a crowded lattice", _lattice_sir),
+    "layered-epidemic": Entry("an epidemic in a town of homes, classes, teams and encounters", _layered_epidemic),
     "lux-marchesi": Entry("traders who change camps, and turbulence that they make", _lux_marchesi),
     "pricing": Entry("firms that set prices again and again, and remember the last ones", _pricing),
     "random-walk": Entry("walkers on a line, whose derivative is known", _random_walk),
@@ -304,6 +338,7 @@ MODELS: dict[str, Entry] = {
     "spatial-dilemma": Entry(
         "cooperators and defectors on a lattice, who copy the best paid near them", _spatial_dilemma
     ),
+    "sugarscape": Entry("people who live off two goods that the land grows, and barter", _sugarscape),
     "supply-chain": Entry("firms with stocks that hand a shock on to each other", _supply_chain),
     "two-beliefs": Entry("two types of traders with memory, of whom one pays for its forecast", _two_beliefs),
     "voter": Entry("people who take over a neighbour's opinion", _voter),
