@@ -254,7 +254,7 @@ class Sugarscape(Activated):
         used = state.used + jnp.where(died[:, None], folk.goods, 0)
         folk = deaths(folk, died)
         if self.replaced:
-            free = order_of(self._holder(folk) < 0, shuffled(draw, "place", self.world.size))
+            free = order_of(self._holder(folk.alive, folk.cell) < 0, shuffled(draw, "place", self.world.size))
             place = free.at[counted(died)].get(mode="clip")
             folk = births(folk, self._new(draw.child("new"), founders(self.people, self.people), place), died)
             came = folk.identity != state.folk.identity
@@ -263,7 +263,7 @@ class Sugarscape(Activated):
 
     def barter(self, draw: Draw, state: Scape, who: Float[Array, " agents"]) -> Scape:
         """Who acts trades with each neighbour in turn."""
-        folk, holder = state.folk, self._holder(state.folk)
+        folk, holder = state.folk, self._holder(state.folk.alive, state.folk.cell)
         sides = draw.permutation("sides", 4)
         row, column = self.world.row_column(folk.cell)
         acts = who > 0
@@ -283,12 +283,10 @@ class Sugarscape(Activated):
         row, column = self.world.row_column(cell)
         return (row + down) % self.world.rows * self.world.columns + (column + right) % self.world.columns
 
-    def _holder(self, folk: Folk) -> Int[Array, " cells"]:
+    def _holder(self, alive: Array, cell: Array) -> Int[Array, " cells"]:
         """Who stands on each cell; -1: nobody."""
-        at = jnp.where(folk.alive > 0, folk.cell, self.world.size)
-        return (
-            jnp.full(self.world.size, -1, jnp.int32).at[at].set(jnp.arange(self.people, dtype=jnp.int32), mode="drop")
-        )
+        nobody, number = jnp.full(self.world.size, -1, jnp.int32), jnp.arange(self.people, dtype=jnp.int32)
+        return nobody.at[jnp.where(alive > 0, cell, self.world.size)].set(number, mode="drop")
 
     def _new(self, draw: Draw, base: dict[str, Array], cell: Array) -> Folk:
         """People as they come, with whole units of everything."""
@@ -317,12 +315,7 @@ class Sugarscape(Activated):
         def attempt(draw: Draw, _: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             cell, looks = carry
             options = self._beside(cell[:, None], jnp.asarray(down)[None], jnp.asarray(right)[None])
-            taken = (
-                jnp.zeros(self.world.size, bool)
-                .at[jnp.where(folk.alive > 0, cell, self.world.size)]
-                .set(True, mode="drop")
-            )
-            free = sees & (~taken[options] | (far == 0))
+            free = sees & ((self._holder(folk.alive, cell)[options] < 0) | (far == 0))
             view = Prospect(land[options], far, free, folk.goods, folk.need)
             option = draw.decide("move", view, go_to_the_best, where=looks)
             target = jnp.take_along_axis(options, option[:, None], axis=1)[:, 0]
