@@ -3,7 +3,7 @@ or gathers, and the sizes of rounds, designs and samples are as many as they lik
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -45,6 +45,17 @@ def taken(tree: Any, rows: Any) -> Any:
         return jax.device_put(np.array(pick(np.asarray(leaf))))
 
     return jax.tree.map(one, tree)
+
+
+def joined(parts: Sequence[Any], axis: int = 0) -> Any:
+    """Trees of arrays of the same kind, their leaves side by side along an axis."""
+
+    def one(*leaves: Any) -> Any:
+        if isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+            return _keys(np.concatenate([np.asarray(jr.key_data(leaf)) for leaf in leaves], axis), leaves[0])
+        return jax.device_put(np.concatenate([np.asarray(leaf) for leaf in leaves], axis))
+
+    return jax.tree.map(one, *parts)
 
 
 def split(key: Key, count: int) -> Key:

@@ -14,6 +14,7 @@ from .._errors import FaultError, MethodError
 from .._results import Code
 from .._types import Key
 from ..core import executor
+from ..core.host import joined
 from ..core.plug import Plug
 from ..core.rounds import Ask, Done, Method
 from .game import Policies, Watched
@@ -115,6 +116,23 @@ def _updated(shared: tuple[Algorithm, Watched, Any], one: Any) -> tuple[Any, New
     return jax.lax.scan(step, learned, (jnp.arange(progress.size), progress))
 
 
+def refuse_broken(news: News) -> None:
+    """Stop where what was learned from was broken.
+
+    **Raises:** `FaultError`, `MethodError`.
+    """
+    if news.faults.any():
+        raise FaultError(
+            f"{int(news.faults.sum())} runs gave a site a number outside its domain while the agents learned: look "
+            "for an action that the model's formulas do not bear, and narrow the actions or mend the formula"
+        )
+    if news.broken.any():
+        raise MethodError(
+            f"{int(news.broken.sum())} rewards, or slopes of them, were not finite: a reward must be finite "
+            "whatever anybody does (of log(c) at c = 0, say which floor it has)"
+        )
+
+
 class Progress(eqx.Module):
     """Where a training stands: what each seed has learned, seeds on the leading axis; the `curve` of mean returns, site
     to (seeds, updates); the `history` of the policies at play, at first and after each round, (seeds, rounds, ...); and
@@ -129,7 +147,7 @@ class Progress(eqx.Module):
 
 
 @eqx.filter_jit
-def _begun(algorithm: Algorithm, watched: Watched, keys: Key) -> Any:
+def begun(algorithm: Algorithm, watched: Watched, keys: Key) -> Any:
     """What each seed knows at first."""
     return jax.vmap(lambda key: algorithm.begin(watched, key))(keys)
 
@@ -155,7 +173,7 @@ class Training(Method[Lesson, Progress, Progress]):
         if updates < 1:
             raise MethodError(f"a budget of {budget} runs is less than one update takes: give {self.algorithm.runs}")
         keys = jr.split(key, task.seeds)
-        learned = _begun(self.algorithm, task.watched, keys)
+        learned = begun(self.algorithm, task.watched, keys)
         empty = {path: np.zeros((task.seeds, 0), np.float32) for path in task.watched.game.learners}
         history = _playing(self.algorithm, task.watched, learned)
         return Progress(learned, empty, history, np.zeros(task.seeds, bool), np.array(updates))
@@ -170,19 +188,10 @@ class Training(Method[Lesson, Progress, Progress]):
 
     def tell(self, task: Lesson, state: Progress, ask: Any, answer: tuple[Any, News]) -> Progress:
         learned, news = answer
-        if news.faults.any():
-            raise FaultError(
-                f"{int(news.faults.sum())} runs gave a site a number outside its domain while the agents learned: look "
-                "for an action that the model's formulas do not bear, and narrow the actions or mend the formula"
-            )
-        if news.broken.any():
-            raise MethodError(
-                f"{int(news.broken.sum())} rewards, or slopes of them, were not finite: a reward must be finite "
-                "whatever anybody does (of log(c) at c = 0, say which floor it has)"
-            )
+        refuse_broken(news)
         curve = {path: np.concatenate([state.curve[path], news.returns[path]], axis=1) for path in state.curve}
         now = _playing(self.algorithm, task.watched, learned)
-        history = jax.tree.map(lambda before, after: jnp.concatenate([before, after], axis=1), state.history, now)
+        history = joined([state.history, now], axis=1)
         return Progress(learned, curve, history, np.asarray(news.rest)[:, -1], state.updates)
 
     def done(self, task: Lesson, state: Progress, left: int) -> Done | None:

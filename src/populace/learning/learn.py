@@ -1,6 +1,5 @@
 """The verb `learn`: a game and an algorithm in, policies with their record out."""
 
-import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from .._results import Band, BandPanel, Code, Figure, Result, Section, Table, Ve
 from .._types import Key
 from ..core.executor import Ticker
 from ..core.fingerprint import fingerprint
+from ..core.host import taken
 from ..core.plug import Plug
 from ..core.progress import display
 from ..core.rounds import Done, rounds
@@ -137,7 +137,7 @@ def learn(
         policies=unstacked(trained.policies),
         curve=trained.curve,
         scores=score(made, trained.policies, keys, frozen=frozen, sets=seeds),
-        rule=score(made, {}, keys, frozen=jax.tree.map(operator.itemgetter(0), frozen)),
+        rule=score(made, {}, keys, frozen=taken(frozen, 0)),
         done=trained.done,
         verdicts={path: rest_verdict(path, curve) for path, curve in trained.curve.items()},
         history=tuple(unstacked(one) for one in unstacked(trained.history)),
@@ -147,7 +147,7 @@ def learn(
 def unstacked(tree: Any) -> tuple[Any, ...]:
     """Trees that stand on the leading axis of the arrays of one."""
     count = jax.tree.leaves(tree)[0].shape[0]
-    return tuple(jax.tree.map(operator.itemgetter(one), tree) for one in range(count))
+    return tuple(taken(tree, one) for one in range(count))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from .._errors import FaultError
 from .._types import Key
 from ..core import executor
 from ..core.ensemble import OneRun, Outcome, one_run
+from ..core.host import taken
 from ..core.plug import Plug
 from ..core.record import EveryStep, Recording, Reduced
 from ..core.simulate import NEVER, advance, first_fault, initial
@@ -147,10 +148,11 @@ def score(
     runs = keys.shape[0]
     arrays, static = eqx.partition((dict(policies), frozen), eqx.is_array)
     if not sets:
-        arrays, sets = jax.tree.map(lambda leaf: leaf[None], arrays), 1
+        arrays, sets = taken(arrays, np.newaxis), 1
     parts, plain = eqx.partition(around, eqx.is_array)
     parts = jax.tree.map(lambda leaf: leaf.reshape(sets * runs, *leaf.shape[2:]), parts)
-    many = (jnp.tile(keys, sets), jax.tree.map(lambda leaf: jnp.repeat(leaf, runs, axis=0), arrays), parts)
+    each, every = np.repeat(np.arange(sets), runs), np.tile(np.arange(runs), sets)
+    many = (taken(keys, every), taken(arrays, each), parts)
     shared = (watched, static, plain)
     size = executor.chunk_size(_scored, shared, many)
     out = executor.stack_rows(list(executor.chunks(_scored, shared, many, size=size)))
