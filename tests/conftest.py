@@ -49,7 +49,7 @@ gc.set_threshold(100_000, 50, 50)  # compiling makes objects by the million, and
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core runs already: more threads only wait for each other
 
 
-_MAPPED = 12_000
+_MAPPED = 30_000
 """Pieces of memory that a process may have mapped when a file of tests begins. Each program that XLA has compiled and
 still holds takes a few; Linux grants 65,530, and the compiler dies, without a word, of one too many.
 """
@@ -57,13 +57,41 @@ still holds takes a few; Linux grants 65,530, and the compiler dies, without a w
 
 @pytest.fixture(autouse=True, scope="module")
 def _forgotten() -> None:
-    """Let go of the programs of earlier files once there are many: the largest file adds about as many again."""
+    """Let go of the programs of earlier files once there are many: the largest file adds some twelve thousand."""
     maps = Path("/proc/self/maps")
     if maps.exists() and len(maps.read_text().splitlines()) > _MAPPED:
         import jax  # only now: it reads the environment that this file sets
 
         jax.clear_caches()
         gc.collect()
+
+
+_ASKED_BY_NAME = 1_000
+"""Fewer tests than this may be a part of a file, asked for by name."""
+
+_FIRST = ("tests/test_docs.py", "tests/test_examples.py", "tests/studies", "tests/learning", "tests/calibration")
+"""Where the files are that take longest: begun first, so that no process waits for another in the end."""
+
+
+def _listed() -> list[str]:
+    lines = (Path(__file__).parent / "long.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long (`long.txt`), and refuse a name there that a file of tests no longer has."""
+    listed = set(_listed())
+    folders = tuple(name for name in listed if name.endswith("/"))
+    names = {item.nodeid for item in items}
+    for item in items:
+        if item.nodeid in listed or item.nodeid.startswith(folders):
+            item.add_marker(pytest.mark.long)
+    whole = {name.partition("::")[0] for name in names} if len(names) > _ASKED_BY_NAME else set()
+    stale = {name for name in listed - names if name.partition("::")[0] in whole}
+    if stale:
+        raise pytest.UsageError(f"tests/long.txt names tests that are not there: {sorted(stale)}")
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
 
 
 def recorded(reporter: pytest.TerminalReporter, name: str) -> Iterator[str]:

@@ -51,19 +51,13 @@ def test_importing_sets_nothing_global():
     run(WATCH)
 
 
-def test_importing_starts_no_device():
+def test_importing_starts_no_device_warns_of_nothing_needs_no_extra_and_draws_nothing():
     """The number of devices can still be set, which JAX refuses once it has started."""
-    run(EVERYTHING + "import jax\njax.config.update('jax_num_cpu_devices', 3)\nassert len(jax.devices()) == 3")
-
-
-def test_importing_needs_no_extra_and_draws_nothing():
     missing = "networkx tinygp xgboost ray sqlalchemy psycopg pysindy pettingzoo gymnasium mesa SALib arviz"
     block = f"import sys\nsys.modules.update(dict.fromkeys({missing.split()}))\n"
-    run(block + EVERYTHING + "assert 'matplotlib.pyplot' not in sys.modules")
-
-
-def test_importing_warns_of_nothing():
-    run("import jax, equinox, numpyro, optax, warnings\nwarnings.simplefilter('error')\n" + EVERYTHING)
+    strict = "import jax, equinox, numpyro, optax, warnings\nwarnings.simplefilter('error')\n"
+    started = "jax.config.update('jax_num_cpu_devices', 3)\nassert len(jax.devices()) == 3\n"
+    run(block + strict + EVERYTHING + "assert 'matplotlib.pyplot' not in sys.modules\n" + started)
 
 
 def test_the_front_alone_is_light():
