@@ -13,15 +13,17 @@ from .odd_worlds import world_sentence, worlds
 
 _FACTS = ("Facts", "Patterns")
 _LISTS = ("Sites:", "Observed:", "Site:")
+_ASIDE = ("- ", "**Arguments:**", "**Raises:**")
+"""Lists, and what stands for programmers, are no part of what a model is for."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """A model as a description needs it.
 
-    `purpose`: what its class says first, or else its file; `details`: what it says besides; `background` and
-    `patterns`: what the file says of its principles and of what it must reproduce; `worlds`: dotted name to topology or
-    space, and what it is in words; `plugs`, `steps`: of the simulation, where there is one.
+    `purpose`: what the file of a published model is headed by, and what its class says first; `details`: what it says
+    besides; `background` and `patterns`: what the file says of its principles and of what it must reproduce; `worlds`:
+    dotted name to topology or space, and what it is in words; `plugs`, `steps`: of the simulation, where there is one.
     """
 
     model: Model
@@ -43,15 +45,17 @@ class Subject:
 def subject_of(model: Model, plugs: tuple[Plug, ...] = (), steps: int | None = None) -> Subject:
     """Read a model and what is written about it."""
     own, file = own_words(type(model)), words_of_module(type(model))
-    told = [part for part in own if not part.startswith(_LISTS)]
+    told = [part.partition(" **Arguments:**")[0] for part in own if not part.startswith((*_LISTS, *_ASIDE))]
+    patterns = tuple(_after_label(part) for part in file if part.startswith(_FACTS))
     background = tuple(part for part in file if not part.startswith(_FACTS))
+    title = background[:1] if patterns or not told else ()  # a file of one model is headed by what that is
     return Subject(
         model,
         traced(model),
-        next(iter([*told, *background]), ""),
+        " ".join([*title, *told[:1]]),
         tuple(told[1:]),
-        background,
-        tuple(_after_label(part) for part in file if part.startswith(_FACTS)),
+        background[len(title) :],
+        patterns,
         {name: (world, world_sentence(world)) for name, world in worlds(model).items()},
         plugs,
         steps,
