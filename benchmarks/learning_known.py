@@ -4,7 +4,8 @@ What is learned is compared with the closed forms: shares of the stock, quantiti
 from policies that ask for more than there is: there the question is whether the audit names the ration. Rock, paper,
 scissors: whether the average of play is near a third each, and whether the audit says that play goes round. Firms that
 learn prices by tables: 100 sessions, as published, and what is left of their collusion among strangers and against a
-best response, which dynamic programming finds exactly.
+best response, which dynamic programming finds exactly. A planner over agents who learn: the tax on effort that brings
+two and five players of the commons to what one owner would do.
 
     python benchmarks/learning_known.py [--quick] [--json]
 """
@@ -151,6 +152,35 @@ def colluding(quick: bool) -> dict[str, Any]:
     }
 
 
+PLANNED = ((2, pop.ModelGradient(worlds=16)), (5, pop.ModelGradient(worlds=16)), (5, pop.PPO(decay=0.0, hidden=(8,))))
+"""Players of the commons, and how they learn under a planner."""
+
+
+def planned(n: int, agents: pop.Algorithm, quick: bool) -> dict[str, Any]:
+    """A planner's tax on the commons, (n - 1) / (2 n) of what the first unit of effort earns: some searches."""
+    begun, searches = time.perf_counter(), 2 if quick else 4
+    fishers = pop.Learner(profit, pop.Continuous(0.0, 1.0, first=0.8 / n), discount=0.0)
+    game = pop.Game(Commons(n), 4, {"effort": fishers}, welfare=kept)
+    planner, answer = pop.Planner("planner/tax", pop.Continuous(0.0, 0.8)), 0.8 * (n - 1) / (2 * n)
+    budget, taxes, errors, sound = agents.runs * (200 if quick else 300), [], [], 0
+    for key in range(searches):
+        found = pop.plan(game, planner, agents, jr.key(key), budget=budget, progress=False)
+        taxes.append(float(found.chosen[0]))
+        errors.append(float(found.error[0]) if found.error.size else float("nan"))
+        wanted = (pop.Code.BETTER, pop.Code.PLAN_HOLDS, pop.Code.PLAN_UNBEATEN)
+        sound += set(wanted) <= {verdict.code for verdict in found.verdicts.values()}
+    return {
+        **{"value": float(np.mean(taxes)), "expected": answer, "error": float(np.mean(taxes) / answer - 1.0)},
+        **{"worst": float(np.abs(np.array(taxes) / answer - 1.0).max()), "said": float(np.median(errors))},
+        **{"sound": sound, "searches": searches, "seconds": (time.perf_counter() - begun) / searches},
+    }
+
+
+def kept(step: pop.Step) -> jax.Array:
+    """Welfare on the commons: what players keep, and what the tax takes from them."""
+    return step.after.profit.sum() + step.after.revenue
+
+
 def profit_table(market: Pricing) -> np.ndarray:
     """(own, rival): what a firm earns in a period, by the numbers of both prices."""
     prices = np.asarray(market.prices)
@@ -224,6 +254,11 @@ def main() -> None:
         row = results[name] = learn_case(*case)
         numbers = f"{row['value']:9.4f} {row['expected']:9.4f} {100 * row['error']:+7.2f}% {100 * row['worst']:7.2f}%"
         print(f"{name:24} {numbers} {row['seconds']:6.1f}  {row['rest']}", flush=True)
+    for n, agents in PLANNED:
+        name = f"tax, n = {n}, {type(agents).__name__}"
+        row = results[name] = planned(n, agents, asked.quick)
+        numbers = f"{row['value']:9.4f} {row['expected']:9.4f} {100 * row['error']:+7.2f}% {100 * row['worst']:7.2f}%"
+        print(f"{name:24} {numbers} {row['seconds']:6.1f}  sound in {row['sound']} of {row['searches']}", flush=True)
     row = results["fishery, n = 5, rationed"] = grabbing(asked.quick)
     print(
         f"fishery, n = 5: asked for {row['asked']:.2f} of the stock; {row['expected']} of {SEEDS} trainings live on "

@@ -135,6 +135,15 @@ class Code(enum.Enum):
     ORDER_DECIDES = "hangs on who acts when"
     ANY_ORDER = "the same whoever acts when"
     ORDER_OPEN = "open whether the order decides"
+    PLAN_HOLDS = "holds with agents anew"
+    PLAN_FAILS = "fails with agents anew"
+    PLAN_UNBEATEN = "no fixed instrument found that does better"
+    PLAN_OUTDONE = "a fixed instrument does better"
+    REWARD_DECIDES = "the declared reward decides"
+    ANY_REWARD = "the same under other rewards"
+    REWARD_OPEN = "open whether the declared reward decides"
+    REWARD_ALONE = "the declared reward alone decides"
+    MODEL_COUNTS = "the model counts"
 
     @property
     def mend(self) -> str:
@@ -220,5 +229,10 @@ _MENDS: dict[Code, str] = {
     Code.CHANGES_NOTHING: "decide now: nothing that was offered to be measured would change the choice by enough",
     Code.ORDER_DECIDES: "say which order is meant and why the world has it, or do not claim this conclusion",
     Code.ORDER_OPEN: "give it more runs, or say how small a difference matters (margin=)",
+    Code.PLAN_FAILS: "do not act on it: agents end elsewhere by the luck of their training; look at each of them",
+    Code.PLAN_OUTDONE: "search longer, or with more candidates, or take the fixed instrument",
+    Code.REWARD_DECIDES: "keep the rule: the result restates the declared reward, unless evidence picks that one",
+    Code.REWARD_ALONE: "keep the rule: the result is what the reward asks for, whatever the model says",
+    Code.REWARD_OPEN: "give it more seeds or a longer training, or say how small a difference matters (margin=)",
     Code.NOTHING_SEPARATES: "offer other moments, more repeats or an intervention, or keep all of them",
 }

@@ -190,15 +190,6 @@ def test_energy_is_conserved_but_for_deaths():
     assert (run.observations["energy"] == 50.0).all()  # halves of halves: exact in float32
 
 
-def test_capacity_changes_no_life():
-    """Numbers follow identities and identities count births: a larger array is the same history."""
-    tight, wide = (simulate(Pack(capacity=c), jr.key(3), 15) for c in (60, 97))
-    np.testing.assert_array_equal(tight.observations["alive"], wide.observations["alive"])
-    for few, many in zip(tight.observations["who"], wide.observations["who"], strict=True):
-        assert sorted(few[few > 0].tolist()) == sorted(many[many > 0].tolist())
-    assert int(tight.final.state.born) == int(wide.final.state.born) > 20
-
-
 def test_identities_are_never_used_twice():
     run = simulate(Pack(), jr.key(3), 15)
     seen: dict[int, int] = {}

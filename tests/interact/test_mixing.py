@@ -61,7 +61,7 @@ WRONG = {
     "negative weight": lambda: ContactMatrix([0, 1], [[1.0, -1.0], [0.0, 0.0]]),
     "not finite": lambda: ContactMatrix([0, 1], [[1.0, np.inf], [0.0, 0.0]]),
     "every agent has a group": lambda: ContactMatrix([0, -1], np.ones((2, 2))),
-    "outside jit and vmap": lambda: jax.jit(lambda home: Groups(home, 2).degree())(jnp.array([0, 1])),
+    "in a run .* and say groups=, here None": lambda: jax.jit(lambda home: Groups(home).degree())(jnp.array([0, 1])),
 }
 
 

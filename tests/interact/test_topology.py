@@ -3,19 +3,24 @@
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import networkx as nx
 import numpy as np
 import pytest
 
 from populace._errors import ModelError
 from populace.core.draw import Draw
+from populace.interact.dynamic_network import DynamicNetwork
 from populace.interact.generators import random_network, small_world
+from populace.interact.grid import Grid
 from populace.interact.layers import Layered
 from populace.interact.mixing import ContactMatrix, Groups, WellMixed
+from populace.interact.neighbourhood import Hexagonal
 from populace.interact.network import Network
-from populace.interact.networkx_graphs import from_networkx
+from populace.interact.pairing import paired
+from populace.interact.partnerships import Partnerships
 from populace.interact.places import households, workplaces
 from populace.interact.preferential import preferential_attachment
+from populace.interact.rewiring import rewire
+from populace.interact.standing import Standing
 from populace.interact.topology import Neighbour, below, first_above, sampled
 from populace.testing.topologies import check_topology
 
@@ -25,6 +30,13 @@ ARCS = np.unique(RNG.integers(0, 29, (2, 120)), axis=1)
 ARCS = ARCS[:, ARCS[0] != ARCS[1]]
 PAIRS = ARCS[:, ARCS[0] < ARCS[1]]
 HEAVY = RNG.exponential(1.0, ARCS.shape[1]).round(2)
+
+
+def changing() -> DynamicNetwork:
+    """Ties of which half were redirected and some ended."""
+    start = DynamicNetwork.of(random_network(KEY, 30, 4), room=80)
+    return rewire(Draw(KEY, 1), "rewire", start, 0.5).network.ended(np.arange(80) < 5)
+
 
 TOPOLOGIES = {
     "undirected": lambda: Network.from_edges(*PAIRS, 30),
@@ -37,10 +49,9 @@ TOPOLOGIES = {
     "alone": lambda: Network.from_edges([], [], 1),
     "star": lambda: Network.from_edges(np.zeros(28, int), np.arange(1, 29), 30),
     "weighted star": lambda: Network.from_edges(np.zeros(28, int), np.arange(1, 29), 30, weights=np.arange(28) % 7),
-    "random": lambda: random_network(KEY, 30, 4),
-    "small world": lambda: small_world(KEY, 30, degree=6, rewire=0.2),
-    "preferential": lambda: preferential_attachment(KEY, 30, links=3),
-    "networkx": lambda: from_networkx(nx.karate_club_graph().subgraph(range(30)), weight="weight")[0],
+    "ties that change": lambda: changing(),
+    "partnerships": lambda: Partnerships.none(30).formed(paired(Draw(KEY), "meet", 30, where=np.arange(30) < 25), 1),
+    "standing": lambda: Standing(Grid(4, 5, periodic=True), np.arange(30) ** 2 % 20, np.arange(30) % 7),
     "well mixed": lambda: WellMixed(30),
     "well mixed, two": lambda: WellMixed(2),
     "well mixed, one": lambda: WellMixed(1),
@@ -56,7 +67,15 @@ TOPOLOGIES = {
         {"home": households(KEY, 30, [0.3, 0.3, 0.2, 0.2]), "street": random_network(KEY, 30, 2), "off": WellMixed(30)},
         {"home": 2.0, "street": 0.5, "off": 0.0},
     ),
-    "layered in layers": lambda: Layered({"a": Layered({"x": WellMixed(30)}), "b": Network.from_edges([0], [1], 30)}),
+    "layered in layers": lambda: Layered(
+        {
+            "moving": Layered(
+                {"near": Standing(Grid(6, 5, Hexagonal()), np.arange(30) ** 2 % 29), "ties": changing()},
+                {"near": 0.5, "ties": 2.0},
+            ),
+            "fixed": Network.from_edges([0], [1], 30),
+        }
+    ),
 }
 
 
@@ -65,7 +84,7 @@ def test_the_laws_hold(name: str):
     check_topology(TOPOLOGIES[name](), jr.key(1))
 
 
-@pytest.mark.parametrize("name", ["undirected", "weighted directed", "groups", "contact matrix", "layered"])
+@pytest.mark.parametrize("name", ["undirected", "weighted directed", "groups", "contact matrix", "layered in layers"])
 def test_a_batch_of_topologies_maps(name: str):
     topology = TOPOLOGIES[name]()
     several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), topology)

@@ -177,6 +177,22 @@ def test_a_network_is_drawn_with_friends_side_by_side(monkeypatch: pytest.Monkey
         assert len(found.links) == (len(ends) if most == 300 else 1)
 
 
+def test_ties_that_change_are_drawn_as_they_are_at_places_that_stay(monkeypatch: pytest.MonkeyPatch):
+    """A chain of four that comes apart: agent by agent, and in clusters, laid out as it is in the end."""
+    chain = pop.DynamicNetwork.of(pop.Network.from_edges([0, 1, 2], [1, 2, 3], 4))
+    agents = (pop.Layer("agents", np.arange(4.0)),)
+    for most, links in ((300, (3, 2)), (1, (1, 0))):
+        monkeypatch.setattr(drawing_network, "ALONE", most)
+        monkeypatch.setattr(drawing_network, "_CLUSTERS", 2)
+        looks = [pop.Look(network, agents) for network in (chain, chain.ended(np.arange(3) == 1))]
+        stage = stage_for(looks)
+        panels = [stage.panel(look, "") for look in looks]
+        assert all(isinstance(panel, ScenePanel) and panel.links is not None for panel in panels)
+        assert tuple(len(panel.links) for panel in panels) == links
+        assert (panels[0].marks[0].x == panels[1].marks[0].x).all()
+        np.testing.assert_array_equal(stage.places.x, laid_out(looks[1].world).x)
+
+
 def test_groups_and_mixed_populations_have_places_too():
     for topology in (pop.Groups([0, 0, 1, -1]), pop.WellMixed(4)):
         found = laid_out(topology)

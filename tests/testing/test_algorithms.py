@@ -27,6 +27,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
     [
         (pop.QLearning((5,), rate=0.5, fade=0.0), walk()),
         (pop.QLearning((5,), rate=0.5, fade=0.0), dataclasses.replace(walk(types=jnp.zeros(1, int)), finite=True)),
+        (pop.DeepQLearning(worlds=1, kept=64, batches=1, rows=4, hidden=(3,)), walk(20)),
         (pop.MultiplicativeWeights(), duel()),
         (pop.MultiplicativeWeights(optimistic=True), duel()),
         (pop.FictitiousPlay(worlds=6), duel()),
@@ -37,6 +38,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
     ids=[
         "tables",
         "tables of a game that ends",
+        "networks of values",
         "weights",
         "optimistic weights",
         "fictitious play",

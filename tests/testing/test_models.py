@@ -39,7 +39,7 @@ class Breeding(pop.Model):
     """Sound, with births."""
 
     split: Float[Array, ""] = pop.parameter(default=0.1, domain=pop.unit)
-    capacity: int = eqx.field(static=True, default=40)
+    capacity: int = pop.capacity(default=40)
 
     def init(self, draw):
         return Herd(**pop.founders(10, self.capacity), energy=jnp.ones(self.capacity))
@@ -141,6 +141,13 @@ class Cloning(Breeding):
         return eqx.tree_at(lambda h: h.alive, herd, jnp.ones(self.capacity))
 
 
+class Shuffling(Breeding):
+    """Those who come last in an order of all slots, taken or not, die."""
+
+    def step(self, draw, herd):
+        return pop.deaths(herd, draw.permutation("order", self.capacity) > 0.8 * self.capacity)
+
+
 class Wrong(Coins):
     def step(self, draw, state):
         return {"heads": draw.bernoulli("throw", self.bias * 3, size=6)}
@@ -173,6 +180,7 @@ FLAWS = {
     Restless: "the same key gives another run",
     Branching: "it cannot be run. TracerBoolConversionError",
     Unbound: "it cannot be run. TracerArrayConversionError",
+    Shuffling: "with a quarter more room other Herd live",
     Cloning: "two of its Herd have one identity",
     Lonely: "it cannot be vectorised over runs. ModelError: one run at a time",
 }

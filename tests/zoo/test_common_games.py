@@ -58,13 +58,13 @@ def test_open_access_earns_nothing():
     assert at_rest(Commons(2), "stock") == pytest.approx(0.2, abs=1e-3)
 
 
-@pytest.mark.parametrize(("n", "effort"), [(1, 0.4), (2, 0.8 / 3)])
-def test_no_effort_beside_nash_earns_more(n: int, effort: float):
-    """Each player's effort is the best reply to the others' on a fine grid."""
+@pytest.mark.parametrize(("n", "effort", "tax"), [(1, 0.4, 0.0), (2, 0.8 / 3, 0.0), (2, 0.2, 0.2), (5, 0.08, 0.32)])
+def test_no_effort_beside_nash_earns_more(n: int, effort: float, tax: float):
+    """Each player's effort is the best reply to the others' on a fine grid; taxed, together they work as one owner."""
     model = Commons(n)
 
     def own(one: Array) -> Array:
-        return model.settled(jnp.full(n, effort).at[0].set(one)).profit[0]
+        return model.settled(jnp.full(n, effort).at[0].set(one), tax).profit[0]
 
     grid = jnp.linspace(0.0, 1.0, 1001)
     assert float(grid[jnp.argmax(jax.vmap(own)(grid))]) == pytest.approx(effort, abs=1e-3)
@@ -125,3 +125,12 @@ def test_tables_that_are_no_games_are_refused(make: Callable[[], pop.Model]):
 def test_nobody_is_too_few(make: object):
     with pytest.raises(pop.ModelError, match="one"):
         make()  # type: ignore[operator]
+
+
+def test_a_tax_on_effort_takes_what_it_brings_in_and_nothing_else():
+    model = Commons(2)
+    tax = pop.Deciding("planner/tax", pop.FixedPolicy(jnp.float32(0.3)))
+    state = pop.simulate(model, jr.key(0), 200, plugs=(tax,)).final.state
+    assert float(state.effort.sum()) == pytest.approx(0.5, abs=1e-3), "open access earns nothing after the tax"
+    assert float(state.profit.sum()) == pytest.approx(0.0, abs=1e-3)
+    assert float(state.revenue) == pytest.approx(0.3 * 0.5, abs=1e-3)

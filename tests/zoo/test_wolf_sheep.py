@@ -98,12 +98,15 @@ def test_energies_begin_whole_and_grass_half_grown():
     assert set(bare[bare > 0].astype(int)) == set(range(1, 21))
 
 
-def test_room_makes_no_difference_until_it_ends():
-    model = WolfSheep(sheep_room=500, wolf_room=300)
-    roomy, tight = (pop.simulate(each, jr.key(7), 100).observations for each in (WolfSheep(), model))
-    for name in roomy:
-        np.testing.assert_array_equal(roomy[name], tight[name])
+def test_room_makes_no_difference_until_it_ends_and_grows_when_it_does():
+    """Without a free place for a lamb or a cub, both grow to the room of the others at the first overflow."""
+    full = WolfSheep(sheep_room=60, wolf_room=40)
+    roomy = pop.simulate(WolfSheep(), jr.key(7), 100)
+    grown = pop.simulate(full, jr.key(7), 100, growth=pop.Growth(1000, factor=30.0))
+    for name, series in roomy.observations.items():
+        np.testing.assert_array_equal(grown.observations[name], series)
+    assert grown.final.state.sheep.capacity == grown.final.state.wolves.capacity == 1000
     with pytest.raises(pop.CapacityError, match="needed room for"):
-        pop.simulate(pop.bind(model, {"grass_energy": 50.0, "cubbing": 0.0}), jr.key(7), 100)
+        pop.simulate(full, jr.key(7), 100)
     with pytest.raises(pop.ModelError, match="60 sheep in room for 50"):
         WolfSheep(sheep_room=50)

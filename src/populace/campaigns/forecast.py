@@ -184,7 +184,7 @@ def _further(simulator: Simulator, horizon: int) -> Simulator:
 
     def lengthened(one: Simulation) -> Simulation:
         record, more = _longer(one.record, one.steps, horizon)
-        return Simulation(one.model, one.steps + more, record, one.plugs)
+        return Simulation(one.model, one.steps + more, record, one.plugs, one.growth)
 
     return changed(simulator, lengthened)
 

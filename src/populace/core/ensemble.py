@@ -1,7 +1,8 @@
 """Many runs of one model: keys times parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -16,9 +17,11 @@ from .._errors import CapacityError, FaultError, ModelError, ParameterError, Unk
 from .._results import Result, Section, Table
 from .._types import Key
 from . import executor
+from .capacity import capacities, rooms, shapes, with_capacity
+from .growth import Growth, larger
 from .model import Model, Parameter, bind, parameters, settled
 from .plug import Plug
-from .population import Population
+from .population import populations
 from .progress import display
 from .record import EveryStep, Recording
 from .reducers import Reducer
@@ -57,11 +60,14 @@ class _Around(eqx.Module):
 
 
 class Outcome(eqx.Module):
-    """What one run returns inside a batch: observations, the first fault (step, `NEVER` for none) and room missing."""
+    """What one run returns inside a batch: observations, the first fault (step, `NEVER` for none), room missing, and
+    population to the most agents that wanted to live at once.
+    """
 
     observations: dict[str, Array]
     fault: Array
     needed: Array
+    peaks: dict[str, Array]
 
 
 def one_run(shared: OneRun, one: tuple[Key, dict[str, Array]]) -> Outcome:
@@ -73,13 +79,66 @@ def one_run(shared: OneRun, one: tuple[Key, dict[str, Array]]) -> Outcome:
         bound.model, key, here, bound.plugs, None, bound.record, bound.steps, bound.recompute
     )
     kept = shared.record.finish(carry, [shared.record.collect(carry, rows, 1, shared.steps)])
-    return Outcome(kept, first_fault(early, late), _room_missing(here.state))
+    found = populations(here.state)
+    short = [jnp.where(p.needed > p.capacity, p.needed, 0) for p in found.values()]
+    missing = jnp.stack(short).max() if short else jnp.int32(0)
+    return Outcome(kept, first_fault(early, late), missing, {name: p.needed for name, p in found.items()})
 
 
-def _room_missing(state: Any) -> Array:
-    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Population))
-    short = [jnp.where(p.needed > p.capacity, p.needed, 0) for p in nodes if isinstance(p, Population)]
-    return jnp.stack(short).max() if short else jnp.int32(0)
+def outcomes(
+    shared: OneRun, rows: Any, size: int, growth: Growth | None = None, progress: executor.Ticker | None = None
+) -> Iterator[Any]:
+    """The `Outcome`s of (keys, parameters) as host arrays, `size` runs at a time; those that outgrow their populations
+    are made again with more room, the whole run, up to the limit of `growth`.
+
+    **Raises:** `ModelError` if what is observed of a run hangs on its capacity.
+    """
+    if growth is not None:
+        _check_alike(shared.model)
+    for place, part in enumerate(executor.chunks(one_run, shared, rows, size=size, progress=progress)):
+        yield part if growth is None else _regrown(shared, rows, size * place, growth, part)
+
+
+def _regrown(shared: OneRun, rows: Any, first: int, growth: Growth, part: Outcome) -> Outcome:
+    """A chunk, which begins with run `first`, in which no run has outgrown its populations but beyond the limit."""
+    again = shared
+    which = np.flatnonzero(part.needed > 0)
+    while (which := _within(again.model, growth, part, which)).size:
+        wider = larger(again.model, growth, {name: int(peaks[which].max()) for name, peaks in part.peaks.items()})
+        assert wider is not None  # none of them wants more than the limit
+        again = OneRun(wider, shared.plugs, shared.record, shared.steps, shared.recompute)
+        mine = executor.taken(rows, first + which)
+        parts = executor.chunks(one_run, again, mine, size=executor.chunk_size(one_run, again, mine))
+        part = jax.tree.map(partial(_replaced, which), part, executor.stack_rows(list(parts)))
+        which = which[part.needed[which] > 0]
+    return part
+
+
+def _within(model: Model, growth: Growth, part: Outcome, which: np.ndarray) -> np.ndarray:
+    """Those of some runs that wanted no more than the limit, or than there was."""
+    if not which.size:
+        return which
+    slots = rooms(model).slots
+    fits = [peaks[which] <= max(growth.limit, slots[name]) for name, peaks in part.peaks.items()]
+    return which[np.all(fits, axis=0)]
+
+
+def _check_alike(model: Model) -> None:
+    """What is observed has the same shape with more room."""
+    wider = with_capacity(model, {name: slots + 1 for name, slots in capacities(model).items()})
+    now, more = shapes(model).observed, shapes(wider).observed
+    for name, shape in now.items():
+        if shape != more[name]:
+            raise ModelError(
+                f"observation '{name}' has shape {shape}, and {more[name]} with more room: in an ensemble "
+                "that grows, observe what has no agents on its axes, or plan the capacity (plan_capacity)"
+            )
+
+
+def _replaced(which: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    whole = np.array(before)
+    whole[which] = after
+    return whole
 
 
 @dataclass(frozen=True)
@@ -142,6 +201,7 @@ def ensemble(
     memory: int | None = None,
     progress: bool | Progress | None = None,
     throw: bool = True,
+    growth: Growth | None = None,
 ) -> Ensemble:
     """Run a model under `runs` keys at each of several parameter sets.
 
@@ -155,25 +215,37 @@ def ensemble(
     - `memory`: bytes that results held on the device may take; a quarter of the free memory by default.
     - `progress`: show it (True, False, None for where there is a terminal), or a running display.
     - `throw`: raise `FaultError` or `CapacityError` if any run met one; otherwise `faulty` marks them.
+    - `growth`: make runs that outgrow their populations again with more room; observations then have no agents on
+      their axes.
 
     **Returns:** an `Ensemble`.
     """
     if runs < 1 or steps < 1:
         raise ModelError(f"an ensemble takes at least one run and one step, not runs={runs}, steps={steps}")
     shared = OneRun(settled(model), plugs, record, steps)
-    values, sets = _sets(shared.parameters(), parameters)
-    keys = jax.vmap(lambda r: jr.fold_in(key, r))(jnp.arange(runs))
-    rows = (jnp.tile(keys, sets), {k: jnp.repeat(v, runs, axis=0) for k, v in values.items()})
+    rows, values, sets = grid_of_runs(shared, key, runs, parameters)
     size = executor.chunk_size(one_run, shared, rows, memory)
     if reducers:
         size = max(len(jax.local_devices()), min(size, -(-runs // len(jax.local_devices())) * len(jax.local_devices())))
     with display(progress) as shown:
         ticker = executor.Ticker(shown, f"runs of {type(model).__name__}", sets * runs)
-        kept, reduced, fault, needed = _collect(shared, rows, sets, runs, size, reducers, ticker)
+        kept, reduced, fault, needed = _collect(shared, rows, sets, runs, size, reducers, growth, ticker)
     if throw:
         _raise_for(fault, needed)
     faulty = ((fault != NEVER) | (needed > 0)).reshape(sets, runs)
     return Ensemble(record.times(1, steps), {k: np.asarray(v) for k, v in values.items()}, kept, reduced, faulty)
+
+
+def grid_of_runs(
+    shared: OneRun, key: Key, runs: int, parameters: Mapping[str, Any] | None
+) -> tuple[tuple[Key, dict[str, Array]], dict[str, Array], int]:
+    """The (keys, parameters) of `runs` keys at each set, set by set; the parameters (sets, ...); how many sets.
+
+    **Raises:** `UnknownParameterError`, `ParameterError`.
+    """
+    values, sets = _sets(shared.parameters(), parameters)
+    keys = jax.vmap(lambda r: jr.fold_in(key, r))(jnp.arange(runs))
+    return (jnp.tile(keys, sets), {k: jnp.repeat(v, runs, axis=0) for k, v in values.items()}), values, sets
 
 
 def _sets(known: Mapping[str, Parameter], given: Mapping[str, Any] | None) -> tuple[dict[str, Array], int]:
@@ -203,10 +275,11 @@ def _collect(
     runs: int,
     size: int,
     reducers: Sequence[Reducer],
+    growth: Growth | None,
     ticker: executor.Ticker,
 ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], np.ndarray, np.ndarray]:
     if not reducers:
-        parts = list(executor.chunks(one_run, shared, rows, size=size, progress=ticker))
+        parts = list(outcomes(shared, rows, size, growth, ticker))
         out = executor.stack_rows(parts)
         kept = {k: v.reshape(sets, runs, *v.shape[1:]) for k, v in out.observations.items()}
         return kept, {}, out.fault, out.needed
@@ -215,7 +288,7 @@ def _collect(
     for s in range(sets):
         states = [r.start() for r in reducers]
         mine = jax.tree.map(lambda leaf: leaf[s * runs : (s + 1) * runs], rows)  # noqa: B023
-        for part in executor.chunks(one_run, shared, mine, size=size, progress=ticker):
+        for part in outcomes(shared, mine, size, growth, ticker):
             states = [r.update(state, part.observations) for r, state in zip(reducers, states, strict=True)]
             faults.append(part.fault)
             needs.append(part.needed)

@@ -109,7 +109,7 @@ def _check(owner: str, name: str, domain: Domain, value: Any) -> None:
 
 
 def _walk(tree: Any, prefix: str, found: dict[str, tuple[Any, str, Declared]]) -> None:
-    for name, child in _children(tree):
+    for name, child in children(tree):
         path = f"{prefix}{name}"
         if isinstance(tree, eqx.Module):
             declared = type(tree).__dataclass_fields__[name].metadata.get(_MARK)
@@ -119,7 +119,8 @@ def _walk(tree: Any, prefix: str, found: dict[str, tuple[Any, str, Declared]]) -
         _walk(child, f"{path}.", found)
 
 
-def _children(tree: Any) -> list[tuple[str, Any]]:
+def children(tree: Any) -> list[tuple[str, Any]]:
+    """The parts of a module or container in which parameters may be, by name."""
     if isinstance(tree, eqx.Module):
         fields = [f for f in dataclasses.fields(tree) if not f.metadata.get("static", False)]
         return [(f.name, getattr(tree, f.name, None)) for f in fields]
@@ -182,14 +183,15 @@ def _replaced(module: M, values: Mapping[str, Any]) -> M:
         return module
     names = list(values)
     return eqx.tree_at(
-        lambda tree: [_at(tree, name) for name in names],
+        lambda tree: [at_path(tree, name) for name in names],
         module,
         [as_parameter(values[name]) for name in names],
         is_leaf=lambda leaf: leaf is None,
     )
 
 
-def _at(tree: Any, path: str) -> Any:
+def at_path(tree: Any, path: str) -> Any:
+    """The part of a tree of modules and containers that a dotted name leads to."""
     for piece in path.split("."):
         if isinstance(tree, Mapping):
             tree = tree[piece]

@@ -5,7 +5,8 @@ time linear in the capacity. What does not fit is counted and becomes an error t
 """
 
 import dataclasses
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -38,7 +39,20 @@ class Population(eqx.Module):
         return self.alive.shape[0]
 
 
-_BASE = frozenset(field.name for field in dataclasses.fields(Population))
+BASE = frozenset(field.name for field in dataclasses.fields(Population))
+"""The fields that births, deaths and migration keep themselves."""
+
+
+class Deme(Population):
+    """Base for one of several populations between which agents migrate (`migrate`): number `deme` of `demes`, from 0.
+
+    Each numbers its own newborn, deme + demes k for the k-th, so that no two ever have one identity, without a word
+    between them: an agent that goes keeps its identity, and `identity % demes` says where it was born. `born`: how many
+    were born here, or founded it. Begin with `settlers`.
+    """
+
+    deme: int = eqx.field(static=True)
+    demes: int = eqx.field(static=True)
 
 
 def founders(count: int | Array, capacity: int) -> dict[str, Array]:
@@ -70,44 +84,85 @@ def births(population: P, newborn: P, where: Float[Array, " candidates"] | Bool[
     born: who is not has no slot to carry it, and a relaxation has to weigh the others up (value / p).
     """
     wanted = as_float(where)
-    born = wanted > 0
+    seats = seated(population, wanted > 0)
+    born = numbered(population, population.born + seats.order)
+    fields = placed(population, {name: getattr(newborn, name) for name in own(population)}, seats)
+    fields["alive"] = jnp.where(seats.taken, wanted[seats.source], population.alive)
+    fields["identity"] = jnp.where(seats.taken, born, population.identity)
+    fields["born"] = population.born + seats.total
+    fields["needed"] = seats.needed
+    return with_fields(population, fields)
+
+
+def numbered(population: Population, nth: Int[Array, "..."]) -> Int[Array, "..."]:
+    """The identity of the nth agent born in a population."""
+    return population.deme + population.demes * nth if isinstance(population, Deme) else nth
+
+
+class Seats(NamedTuple):
+    """Who of some candidates takes which slot of a population.
+
+    `taken` (agents,): slots that somebody takes; `source` (agents,): which candidate, where taken; `order` (agents,):
+    the how manieth free slot each is, from 0; `got` (candidates,): who has a slot; `total`: how many ask; `needed`: the
+    population's own, with them.
+    """
+
+    taken: Bool[Array, " agents"]
+    source: Int[Array, " agents"]
+    order: Int[Array, " agents"]
+    got: Bool[Array, " candidates"]
+    total: Int[Array, ""]
+    needed: Int[Array, ""]
+
+
+def seated(population: Population, asks: Bool[Array, " candidates"]) -> Seats:
+    """The k-th who asks gets the k-th free slot, as long as there are any."""
     free = population.alive <= 0
-    rank = jnp.cumsum(born) - 1
-    total, room = born.sum(), free.sum()
-    order = jnp.cumsum(free) - 1
-    by_rank = (
-        jnp.zeros(born.shape[0] + 1, jnp.int32)
-        .at[jnp.where(born, rank, born.shape[0])]
-        .set(jnp.arange(born.shape[0], dtype=jnp.int32))
-    )
-    taken = free & (order < total)
-    source = by_rank[jnp.clip(order, 0, born.shape[0] - 1)]
+    many = asks.shape[0]
+    rank = jnp.cumsum(asks) - 1
+    total, room = asks.sum(dtype=jnp.int32), free.sum(dtype=jnp.int32)
+    order = (jnp.cumsum(free) - 1).astype(jnp.int32)
+    numbers = jnp.arange(many, dtype=jnp.int32)
+    by_rank = jnp.zeros(many + 1, jnp.int32).at[jnp.where(asks, rank, many)].set(numbers)
+    source = by_rank[jnp.clip(order, 0, many - 1)]
+    needed = jnp.maximum(population.needed, population.capacity - room + total)
+    return Seats(free & (order < total), source, order, asks & (rank < room), total, needed)
 
-    def place(old: Array, new: Array) -> Array:
-        mask = taken.reshape(taken.shape + (1,) * (old.ndim - 1))
-        return jnp.where(mask, new[source].astype(old.dtype), old)
 
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(population):
-        if field.name not in _BASE and not field.metadata.get("static", False):
-            fields[field.name] = jax.tree.map(place, getattr(population, field.name), getattr(newborn, field.name))
-    fields["alive"] = jnp.where(taken, wanted[source], population.alive)
-    fields["identity"] = jnp.where(taken, population.born + order.astype(jnp.int32), population.identity)
-    fields["born"] = population.born + total.astype(jnp.int32)
-    living = population.capacity - room.astype(jnp.int32)
-    fields["needed"] = jnp.maximum(population.needed, living + total.astype(jnp.int32))
+def placed(population: Population, candidates: Mapping[str, Any], seats: Seats) -> dict[str, Any]:
+    """The fields of a population that are not base fields, with the candidates' in the slots that they take.
+
+    **Arguments:** `candidates`: the same fields by name, (candidates, ...).
+    """
+
+    def one(old: Array, new: Array) -> Array:
+        mask = seats.taken.reshape(seats.taken.shape + (1,) * (old.ndim - 1))
+        return jnp.where(mask, new[seats.source].astype(old.dtype), old)
+
+    return {name: jax.tree.map(one, getattr(population, name), new) for name, new in candidates.items()}
+
+
+def own(population: Population) -> tuple[str, ...]:
+    """The names of the fields that hold something of each agent, beside the base fields."""
+    fields = dataclasses.fields(population)
+    return tuple(f.name for f in fields if f.name not in BASE and not f.metadata.get("static", False))
+
+
+def with_fields(population: P, fields: dict[str, Any]) -> P:
+    """The population with some fields replaced."""
     return eqx.tree_at(
         lambda p: [getattr(p, name) for name in fields], population, list(fields.values()), is_leaf=lambda x: x is None
     )
 
 
+def populations(state: State) -> dict[str, Population]:
+    """The populations in a state by where they stand, such as `.wolves`; one that is the state, by its class."""
+    nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=lambda node: isinstance(node, Population))[0]
+    found = [(path, node) for path, node in nodes if isinstance(node, Population)]
+    return {jax.tree_util.keystr(path) or type(node).__name__: node for path, node in found}
+
+
 def overflow(state: State) -> list[tuple[str, int]]:
     """Where populations in a state wanted more room than they had, and how much."""
-    found: list[tuple[str, int]] = []
-    nodes = jax.tree_util.tree_flatten_with_path(state, is_leaf=lambda node: isinstance(node, Population))[0]
-    for path, node in nodes:
-        if isinstance(node, Population):
-            needed = int(jnp.max(node.needed))
-            if needed > node.alive.shape[-1]:
-                found.append((jax.tree_util.keystr(path) or type(node).__name__, needed))
-    return found
+    needed = {name: (int(jnp.max(node.needed)), node.alive.shape[-1]) for name, node in populations(state).items()}
+    return [(name, most) for name, (most, capacity) in needed.items() if most > capacity]

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +15,9 @@ from jaxtyping import Array, Int
 from .._errors import CapacityError, FaultError, ModelError, UnknownSiteError, did_you_mean
 from .._results import Result, Section, Table
 from .._types import Key, State
+from .capacity import shapes
 from .draw import Draw
+from .growth import Growth, laid, with_room_for, with_room_of
 from .model import Model, settled
 from .plug import Plug
 from .population import overflow
@@ -97,6 +99,7 @@ def simulate(
     chunk: int | None = None,
     throw: bool = True,
     shards: Shards | None = None,
+    growth: Growth | None = None,
 ) -> Run:
     """Run a model once.
 
@@ -111,6 +114,7 @@ def simulate(
     - `chunk`: compile and run this many steps at a time (memory of the kept rows, not of the result, is bounded by it).
     - `throw`: raise on a fault or an overflow; otherwise they are data on the run.
     - `shards`: split the agents over devices, for one population that is large; the run is the same.
+    - `growth`: let populations outgrow their capacity; `chunk` says how much is run again when one does.
 
     **Returns:** a `Run`.
 
@@ -120,31 +124,77 @@ def simulate(
     if steps < 1 or (chunk is not None and chunk < 1):
         raise ModelError(f"a run takes at least one step, and a chunk too: not steps={steps}, chunk={chunk}")
     model = settled(model)
+    if growth is not None and shards is not None:
+        raise ModelError("a population over several devices cannot grow: plan its capacity (plan_capacity)")
+    if growth is not None and start is not None:
+        model = with_room_of(model, start.state)
     if shards is not None:
         model = _spread(model, key, plugs, shards)
         start = None if start is None else model.placed(start)
     here, flags = _begin(model, key, plugs) if start is None else (_ready(model, key, start, plugs), {})
-    faults = {path: 0 for path, wrong in flags.items() if bool(wrong)}
+    going = _Going(here, None if chunk is None else _first_carry(model, here, record), _early(flags))
     first = int(here.time) + 1
-    carry = None if chunk is None else _first_carry(model, here, record)
-    rows, times, tapes = [], [], []
-    done = 0
-    while done < steps:
-        n = min(chunk or steps, steps - done)
-        here, carry, stacked, tape, flags = _stretch(model, key, here, carry, record, plugs, n)
-        rows.append(record.collect(carry, stacked, first + done, n))
-        tapes.append(tape)
-        times.append(record.times(first + done, n))
-        for path, at in flags.items():
-            if int(at) != NEVER:
-                faults.setdefault(path, int(at))
-        done += n
-    joined = jax.tree.map(lambda *parts: jnp.concatenate(parts), *tapes)
-    kept = times if rows[-1] is not None else times[-1:]
-    run = Run(np.concatenate(kept), record.finish(carry, rows), here, faults, joined)
+    while going.done < steps:
+        n = min(chunk or steps, steps - going.done)
+        after, carry, stacked, tape, flags = _stretch(model, key, going.here, going.carry, record, plugs, n)
+        wider = None if growth is None else with_room_for(model, growth, after.state)
+        if wider is None:
+            kept = record.collect(carry, stacked, first + going.done, n)
+            going.add(after, carry, kept, record.times(first + going.done, n), tape, flags)
+            continue
+        fresh, flags = _begin(wider, key, plugs)
+        if _goes_on(model, wider, going, tape):
+            going.here = laid(going.here, fresh)
+        else:
+            here = fresh if start is None else laid(here, fresh)
+            early = _early(flags) if start is None else {}
+            going = _Going(here, None if chunk is None else _first_carry(wider, here, record), early)
+        model = wider
+    joined = jax.tree.map(lambda *parts: jnp.concatenate(parts), *going.tapes)
+    times = going.times if going.rows[-1] is not None else going.times[-1:]
+    run = Run(np.concatenate(times), record.finish(going.carry, going.rows), going.here, going.faults, joined)
     if throw:
         raise_for(run)
     return run
+
+
+@dataclass
+class _Going:
+    """A run on its way: where it is, what is carried, the faults so far, and what it keeps, a stretch an entry."""
+
+    here: Snapshot
+    carry: Any
+    faults: dict[str, int]
+    rows: list[Any] = field(default_factory=list)
+    times: list[np.ndarray] = field(default_factory=list)
+    tapes: list[Any] = field(default_factory=list)
+    done: int = 0
+
+    def add(
+        self, after: Snapshot, carry: Any, kept: Any, times: np.ndarray, tape: Any, flags: Mapping[str, Array]
+    ) -> None:
+        """Go on to the end of a stretch."""
+        self.rows.append(kept)
+        self.times.append(times)
+        self.tapes.append(tape)
+        for path, at in flags.items():
+            if int(at) != NEVER:
+                self.faults.setdefault(path, int(at))
+        self.done += int(after.time) - int(self.here.time)
+        self.here, self.carry = after, carry
+
+
+def _early(flags: Mapping[str, Array]) -> dict[str, int]:
+    """The faults of `init`, at step 0."""
+    return {path: 0 for path, wrong in flags.items() if bool(wrong)}
+
+
+def _goes_on(model: Model, wider: Model, going: _Going, tape: Any) -> bool:
+    """Whether a run goes on from where it is with more room, and not from its start: what it keeps has no agents on its
+    axes, and nobody was lost yet.
+    """
+    same = shapes(model).observed == shapes(wider).observed
+    return same and not jax.tree.leaves(tape) and not overflow(going.here.state)
 
 
 def _spread(model: Model, key: Key, plugs: tuple[Plug, ...], shards: Shards) -> Spread:

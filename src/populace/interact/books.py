@@ -1,4 +1,4 @@
-"""Books: what each sector of an economy owns, and what each paid to whom, as two matrices that must add up.
+"""Books: what each sector of an economy owns and owes, and what each paid to whom, as two matrices that must add up.
 
 The balance-sheet and the transaction-flow matrix of Wynne Godley and Marc Lavoie (2007, Monetary Economics, Palgrave
 Macmillan), chapter 2: what one sector pays another gets, so that every row of flows adds up to 0, and what a sector
@@ -18,36 +18,42 @@ class Books(Result):
     """Of one step, in whole ticks, an entry a sector each.
 
     **Arguments:** `sectors`: their names; `stocks`: what each owns at the end, what it owes below 0; `flows`: what each
-    got, what it paid below 0; `change`: by how much the money of each has grown.
+    got, what it paid below 0; `change`: by how much the money of each has grown; `claims`: those of the stocks that one
+    sector owes another (a deposit is its owner's and the bank's debt), so that the row adds up to 0.
 
-    **Raises:** `ModelError` for a row that has not one entry a sector.
+    **Raises:** `ModelError` for a row that has not one entry a sector, and for a claim that is no stock.
     """
 
     sectors: tuple[str, ...]
     stocks: Mapping[str, tuple[int, ...]]
     flows: Mapping[str, tuple[int, ...]]
     change: tuple[int, ...]
+    claims: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if unknown := [name for name in self.claims if name not in self.stocks]:
+            raise ModelError(f"claims {unknown} are none of the stocks {list(self.stocks)}: name those that are owed")
         for name, row in {**self.stocks, **self.flows, "change": self.change}.items():
             if len(row) != len(self.sectors):
                 raise ModelError(f"row '{name}' has {len(row)} entries for {len(self.sectors)} sectors: give one each")
 
     @property
     def gaps(self) -> dict[str, int]:
-        """Rows of flows, and sectors, that do not add up to 0, and to what they do."""
+        """Claims, rows of flows and sectors that do not add up to 0, and to what they do."""
+        claims = {name: sum(self.stocks[name]) for name in self.claims}
         rows = {name: sum(row) for name, row in self.flows.items()}
         columns = {
             sector: sum(row[place] for row in self.flows.values()) - self.change[place]
             for place, sector in enumerate(self.sectors)
         }
-        return {name: gap for name, gap in {**rows, **columns}.items() if gap}
+        return {name: gap for name, gap in {**claims, **rows, **columns}.items() if gap}
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """One on each row or sector that does not add up, or one that all do."""
         if not self.gaps:
-            said = f"All {len(self.flows)} flows and {len(self.sectors)} sectors add up to 0, to the last tick."
+            claims = f"{len(self.claims)} claims, " if self.claims else ""
+            said = f"All {claims}{len(self.flows)} flows and {len(self.sectors)} sectors add up to 0, to the last tick."
             return (Verdict("books", Code.LEDGER_HOLDS, said),)
         return tuple(
             Verdict(
@@ -77,5 +83,6 @@ class Books(Result):
             "stocks": {name: list(row) for name, row in self.stocks.items()},
             "flows": {name: list(row) for name, row in self.flows.items()},
             "change": list(self.change),
+            "claims": list(self.claims),
             "gaps": self.gaps,
         }

@@ -87,6 +87,20 @@ class Grid(Topology):
         places = jnp.where(cell < 0, self.size, cell)
         return jnp.zeros((self.size, *values.shape[1:]), values.dtype).at[places].add(values, mode="drop")
 
+    def around(self, cell: Int[Array, ""]) -> tuple[Int[Array, " reach"], Float[Array, " reach"]]:
+        """The neighbours of one cell, and 1 for those that are cells, 0 for those that lie beyond the border."""
+        row, column = self.row_column(cell)
+        downs = range(-self.near.radius, self.near.radius + 1)
+        ways = [
+            [(down, across) for down in downs for across in _across(self.near, down, odd)] for odd in (False, True)
+        ]
+        table = jnp.asarray(ways, jnp.int32)[row % 2 if self.near.offset else 0]
+        rows, columns = row + table[:, 0], column + table[:, 1]
+        if self.periodic:
+            return (rows % self.rows) * self.columns + columns % self.columns, jnp.ones(rows.shape)
+        inside = (rows >= 0) & (rows < self.rows) & (columns >= 0) & (columns < self.columns)
+        return jnp.where(inside, rows * self.columns + columns, cell), inside.astype(jnp.float32)
+
     def row_column(self, cell: Int[Array, "..."]) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
         """The row and the column of cells."""
         return cell // self.columns, cell % self.columns
@@ -103,14 +117,16 @@ class Grid(Topology):
         row, column = self.row_column(cell)
         counts, total = [], jnp.zeros(cell.shape, jnp.int32)
         for down in range(-self.near.radius, self.near.radius + 1):
-            first, last = self._columns(row, column, down)
+            first, last = self.reached(row, column, down)
             inside = (row + down >= 0) & (row + down < self.rows)
             total = total + jnp.where(inside, jnp.maximum(last - first + (down != 0), 0), 0)
             counts.append(total)
         return counts
 
-    def _columns(self, row: Array, column: Array, down: int) -> tuple[Array, Array]:
-        """The first and last column of the neighbours `down` rows below; before the border is seen if periodic."""
+    def reached(self, row: Array, column: Array, down: int) -> tuple[Array, Array]:
+        """The first and last column of the neighbours of cells, `down` rows below; on a periodic grid they may lie
+        beyond the border.
+        """
         even, odd = (self.near.span(down, other) for other in (False, True))
         first, last = (column + jnp.where(row % 2 == 1, o, e) for e, o in zip(even, odd, strict=True))
         if self.periodic:
@@ -127,7 +143,7 @@ class Grid(Topology):
         before = jnp.zeros_like(place)
         for down, upto in zip(range(-self.near.radius, self.near.radius + 1), counts, strict=True):
             here = (place >= before) & (place < upto)
-            first, _ = self._columns(row, column, down)
+            first, _ = self.reached(row, column, down)
             reached = first + place - before
             reached = reached + (reached >= column) if down == 0 else reached
             target_row, target_column = jnp.where(here, row + down, target_row), jnp.where(here, reached, target_column)
@@ -135,3 +151,9 @@ class Grid(Topology):
         if self.periodic:
             target_row, target_column = target_row % self.rows, target_column % self.columns
         return target_row * self.columns + target_column, counts[-1]
+
+
+def _across(near: Neighbourhood, down: int, odd: bool) -> list[int]:
+    """The columns of the neighbours `down` rows below, the cell itself left out."""
+    first, last = near.span(down, odd)
+    return [across for across in range(first, last + 1) if (down, across) != (0, 0)]

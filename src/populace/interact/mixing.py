@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .._errors import ModelError
 from ..core.draw import Draw
+from .lots import by_cell
 from .topology import Neighbour, Topology, below, first_above, per_agent, sampled
 
 
@@ -37,7 +38,7 @@ class WellMixed(Topology):
         own = jnp.arange(self.size, dtype=jnp.int32)
         other = sampled(share, jnp.full(self.size, self.size - 1, jnp.int32))
         present = jnp.full(self.size, float(self.size > 1), jnp.float32)
-        return Neighbour(_skipping(other, own) if self.size > 1 else own, present)
+        return Neighbour(skipping(other, own) if self.size > 1 else own, present)
 
 
 class Groups(Topology):
@@ -48,6 +49,9 @@ class Groups(Topology):
     **Arguments:** `membership`: (agents,) integers, each agent's group in 0 .. groups - 1, or -1 for an agent in no
     group, who meets nobody; `groups`: how many groups there are, the largest number + 1 if not said (some may be
     empty; say it where new memberships should not recompile).
+
+    Made outside of a run, or in a step of a membership that changes (`Groups(cell, grid.size)`: who stands on one
+    cell), which then needs `groups` and is sorted each time.
 
     **Raises:** `ModelError` if the membership is not that.
     """
@@ -71,7 +75,7 @@ class Groups(Topology):
     def neighbour(self, draw: Draw, name: str) -> Neighbour:
         share = jax.lax.stop_gradient(draw.uniform(name, 0.0, 1.0, size=self.size))
         others = self._others()
-        place = _skipping(sampled(share, others), self.members.place)
+        place = skipping(sampled(share, others), self.members.place)
         present = others > 0
         index = jnp.where(present, self.members.who(self.members.group, place), 0)
         return Neighbour(index, present.astype(jnp.float32))
@@ -133,7 +137,7 @@ class ContactMatrix(Topology):
         present = cumulative[:, -1][home] > 0
         candidates = self.members.count[chosen] - (chosen == home)
         place = sampled(rest, candidates)
-        place = jnp.where(chosen == home, _skipping(place, self.members.place), place)
+        place = jnp.where(chosen == home, skipping(place, self.members.place), place)
         return Neighbour(jnp.where(present, self.members.who(chosen, place), 0), present.astype(jnp.float32))
 
     def _cumulative(self) -> Float[Array, "groups groups"]:
@@ -175,9 +179,9 @@ class Members(eqx.Module):
 
 
 def members_of(membership: ArrayLike, groups: int | None) -> Members:
-    """The members of each group, from each agent's group (-1: none); sorted on the host."""
+    """The members of each group, from each agent's group (-1: none); sorted on the host, or in a step if it changes."""
     if isinstance(membership, Tracer):
-        raise ModelError("groups are formed outside jit and vmap: build the topology before the simulation")
+        return _members_now(membership, groups)
     home = np.asarray(membership)
     if home.ndim != 1 or home.size == 0 or not np.issubdtype(home.dtype, np.integer):
         raise ModelError(f"a membership is a row of whole numbers, one an agent, not {home.dtype} of {home.shape}")
@@ -194,6 +198,22 @@ def members_of(membership: ArrayLike, groups: int | None) -> Members:
     return Members(*(jnp.asarray(part) for part in parts))
 
 
-def _skipping(place: Int[Array, " agents"], own: Int[Array, " agents"]) -> Int[Array, " agents"]:
+def _members_now(home: Int[Array, " agents"], groups: int | None) -> Members:
+    """The members of groups that change, in compiled code; who has no group of 0 .. groups - 1 is in none."""
+    if groups is None or home.ndim != 1 or not jnp.issubdtype(home.dtype, jnp.integer):
+        raise ModelError(
+            f"groups that change in a run are a row of whole numbers, one an agent, and say groups=, here {groups}: "
+            f"not {home.dtype} of {home.shape}"
+        )
+    home = jnp.where((home >= 0) & (home < groups), home, groups).astype(jnp.int32)
+    order = by_cell(home, groups + 1)
+    count = jnp.zeros(groups + 1, jnp.int32).at[home].add(1)
+    start = jnp.cumsum(count, dtype=jnp.int32) - count
+    agents = jnp.arange(home.shape[0], dtype=jnp.int32)
+    place = jnp.zeros_like(home).at[order].set(agents, unique_indices=True) - start[home]
+    return Members(home, place, order, start[:-1], count[:-1])
+
+
+def skipping(place: Int[Array, " agents"], own: Int[Array, " agents"]) -> Int[Array, " agents"]:
     """A place among the others as a place among all."""
     return place + (place >= own)

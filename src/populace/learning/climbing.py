@@ -1,7 +1,7 @@
 """Policies whose weights climb a slope, however it was found: their first state, a step, and what is handed out."""
 
 import operator
-from typing import Any, TypeAlias
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,9 +14,7 @@ from jaxtyping import Array, Float
 from .._types import Key
 from ..core.plug import Deciding
 from .game import Learner, Policies, Watched
-from .policies import NetworkPolicy, RecurrentPolicy, as_vector, first_policy, first_recurrent
-
-Network: TypeAlias = NetworkPolicy | RecurrentPolicy
+from .policies import Network, as_vector, first_policy, first_recurrent
 
 _LATE = 0.6
 """From this part of the training on, weights are averaged."""

@@ -1,7 +1,7 @@
 """Policies: networks that learn, and the fixed and random ones they are held against."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -88,6 +88,10 @@ class NetworkPolicy(Policy):
         """The law's parameters on one agent's view."""
         return perceptron(self.weights, self.scale(as_vector(view)))
 
+    def laws(self, views: Any, lived: Float[Array, " steps"]) -> Float[Array, "steps width"]:
+        """The same on all views of one agent's run, steps on the leading axis."""
+        return jax.vmap(self.law)(views)
+
     def settled(self) -> "NetworkPolicy":
         """The same policy, no longer exploring."""
         return NetworkPolicy(self.weights, self.scale, self.actions, explores=False)
@@ -96,7 +100,7 @@ class NetworkPolicy(Policy):
 class RecurrentPolicy(Policy):
     """A network with a memory: a gated recurrent unit (K. Cho et al. 2014, "Learning phrase representations using RNN
     encoder-decoder", EMNLP) from an agent's view and memory to its next memory, and a perceptron from both to the law
-    of its actions, of which it takes the middle.
+    of its actions. It draws while it `explores`; else it takes the law's middle.
 
     `weights`: those of the gates, the candidate and the perceptron; `scale` of the views.
     """
@@ -105,21 +109,51 @@ class RecurrentPolicy(Policy):
     scale: Scale
     actions: Actions
     size: int = eqx.field(static=True)
+    explores: bool = eqx.field(static=True, default=False)
 
     def memory(self) -> Float[Array, " size"]:
         return jnp.zeros(self.size)
 
     def act(self, view: Any, memory: Any, key: Key) -> Act:
+        after, law = self.recalled(view, memory)
+        if not self.explores:
+            return Act(self.actions.action(self.actions.mode(law, view)), after)
+        raw = self.actions.sample(law, view, key)
+        return Act(self.actions.action(raw), after, {"raw": raw, "memory": after})
+
+    def recalled(self, view: Any, memory: Float[Array, " size"]) -> tuple[Array, Array]:
+        """The next memory, and the law's parameters."""
         seen = self.scale(as_vector(view))
         both = jnp.concatenate([seen, memory])
         update, reset = jnp.split(jax.nn.sigmoid(perceptron(self.weights["gates"], both)), 2)
         candidate = jnp.tanh(perceptron(self.weights["candidate"], jnp.concatenate([seen, reset * memory])))
         after = (1.0 - update) * memory + update * candidate
-        law = perceptron(self.weights["law"], jnp.concatenate([seen, after]))
-        return Act(self.actions.action(self.actions.mode(law, view)), after)
+        return after, perceptron(self.weights["law"], jnp.concatenate([seen, after]))
+
+    def laws(self, views: Any, lived: Float[Array, " steps"]) -> Float[Array, "steps width"]:
+        """The law's parameters along one agent's run, from its first step on. `lived`: 0 where the agent was masked,
+        after which it begins afresh.
+        """
+
+        def step(memory: Array, at: tuple[Any, Array]) -> tuple[Array, Array]:
+            view, lives = at
+            after, law = self.recalled(view, memory)
+            return jnp.where(lives > 0, after, self.memory()), law
+
+        return jax.lax.scan(step, self.memory(), (views, lived))[1]
+
+    def settled(self) -> "RecurrentPolicy":
+        """The same policy, no longer exploring."""
+        return RecurrentPolicy(self.weights, self.scale, self.actions, self.size)
 
 
-def first_recurrent(key: Key, view: Any, actions: Actions, hidden: tuple[int, ...], size: int) -> RecurrentPolicy:
+Network: TypeAlias = NetworkPolicy | RecurrentPolicy
+"""A policy with weights."""
+
+
+def first_recurrent(
+    key: Key, view: Any, actions: Actions, hidden: tuple[int, ...], size: int, *, explores: bool = False
+) -> RecurrentPolicy:
     """One that has learned nothing. `view`: one agent's, or its shapes; `size`: of the memory."""
     seen = _length(view)
     layers = {
@@ -128,7 +162,7 @@ def first_recurrent(key: Key, view: Any, actions: Actions, hidden: tuple[int, ..
         "law": First((seen + size, *hidden, actions.width), last=0.01),
     }
     weights = {name: first(jr.fold_in(key, number)) for number, (name, first) in enumerate(layers.items())}
-    return RecurrentPolicy(weights, no_scale(seen), actions, size)
+    return RecurrentPolicy(weights, no_scale(seen), actions, size, explores)
 
 
 def first_policy(key: Key, view: Any, actions: Actions, hidden: tuple[int, ...]) -> NetworkPolicy:

@@ -3,7 +3,8 @@
 J. Schulman, F. Wolski, P. Dhariwal, A. Radford and O. Klimov (2017), "Proximal policy optimization algorithms",
 arXiv:1707.06347. Several agents: C. Schroeder de Witt et al. (2020), "Is independent learning all you need in the
 StarCraft multi-agent challenge?", arXiv:2011.09533; with a critic that sees the state, C. Yu et al. (2022), "The
-surprising effectiveness of PPO in cooperative multi-agent games", NeurIPS.
+surprising effectiveness of PPO in cooperative multi-agent games", NeurIPS. With a memory, trained on whole runs: T. Ni,
+B. Eysenbach and R. Salakhutdinov (2022), "Recurrent model-free RL can be a strong baseline for many POMDPs", ICML.
 """
 
 from typing import Any
@@ -19,12 +20,12 @@ from .._errors import MethodError
 from .._types import Key
 from ..core.plug import Plug
 from ..core.simulate import NEVER
-from ..surrogates.networks import First, Weights
+from ..surrogates.networks import First
 from .algorithm import Algorithm, News
 from .by_type import flat, for_types, masked_mean, mean_return, of_agents, over_axes
 from .critic import Critic, at_scale, rescaled
 from .game import Game, Learner, Policies, Watched
-from .policies import NetworkPolicy, as_vector, first_policy, no_scale
+from .policies import Network, as_vector, first_policy, first_recurrent, no_scale
 from .returns import generalised_advantages, life_goes_on
 from .rollout import Rollout, rollout
 
@@ -41,24 +42,27 @@ class Brain(eqx.Module):
     them: what is handed out in the end.
     """
 
-    policy: NetworkPolicy
+    policy: Network
     critic: Critic
     optimiser: Any
-    mean: Weights
+    mean: Any
     count: Float[Array, ""]
 
 
 class Batch(eqx.Module):
-    """What an update learns from at one site: rows of agents, (rows, agents, ...)."""
+    """What an update learns from at one site: rows of agents over a span of steps, (rows, span, agents, ...). A row is
+    a step, with a span of 1, or a whole run where agents remember.
+    """
 
     view: Any
-    vector: Float[Array, "rows agents d"]
+    vector: Float[Array, "rows span agents d"]
     raw: Any
-    acted: Float[Array, "rows agents"]
-    lived: Float[Array, "rows agents"]
-    log_prob: Float[Array, "rows agents"]
-    advantage: Float[Array, "rows agents"]
-    target: Float[Array, "rows agents"]
+    acted: Float[Array, "rows span agents"]
+    lived: Float[Array, "rows span agents"]
+    kept: Float[Array, "rows span agents"]
+    log_prob: Float[Array, "rows span agents"]
+    advantage: Float[Array, "rows span agents"]
+    target: Float[Array, "rows span agents"]
 
 
 class PPO(Algorithm):
@@ -76,6 +80,8 @@ class PPO(Algorithm):
       `Continuous` actions go on trying without it (`least`); laws over options may settle early, which .1 puts off.
     - `hidden`: the layers of policy and critic.
     - `longest`: the largest norm of a gradient.
+    - `memory`: how many numbers an agent remembers of its own life (`RecurrentPolicy`), 0 for none. Slopes then run
+      back through whole runs, of which minibatches are made; the critic sees what the agent remembered.
     """
 
     worlds: int = eqx.field(static=True, default=32)
@@ -87,10 +93,11 @@ class PPO(Algorithm):
     entropy: float = eqx.field(static=True, default=0.0)
     hidden: tuple[int, ...] = eqx.field(static=True, default=(32, 32))
     longest: float = eqx.field(static=True, default=0.5)
+    memory: int = eqx.field(static=True, default=0)
 
     def __check_init__(self) -> None:
-        if min(self.worlds, self.epochs, self.minibatches) < 1 or not self.hidden:
-            raise MethodError("PPO takes one world, epoch, minibatch and hidden layer or more")
+        if min(self.worlds, self.epochs, self.minibatches) < 1 or not self.hidden or self.memory < 0:
+            raise MethodError("PPO takes one world, epoch, minibatch and hidden layer or more, and no memory below 0")
         if not (0 < self.near < 1 and 0 <= self.decay <= 1 and self.rate > 0 and self.longest > 0):
             raise MethodError("PPO: near lies between 0 and 1, decay from 0 to 1, rate and longest above 0")
 
@@ -134,8 +141,11 @@ class PPO(Algorithm):
     def _brain(self, watched: Watched, path: str, key: Key) -> Brain:
         acting, judging = jr.split(key)
         learner = watched.game.learners[path]
-        policy = first_policy(acting, watched.views[path], learner.actions, self.hidden)
-        size = policy.scale.mean.size + watched.extra[path]
+        view, actions = watched.views[path], learner.actions
+        policy: Network = first_policy(acting, view, actions, self.hidden)
+        if self.memory:
+            policy = first_recurrent(acting, view, actions, self.hidden, self.memory, explores=True)
+        size = policy.scale.mean.size + watched.extra[path] + self.memory
         weights = First((size, *self.hidden, 1), last=0.1)(judging)
         critic = Critic(weights, no_scale(size), jnp.float32(0.0), jnp.float32(1.0), jnp.float32(0.0))
         state = self._optimiser().init(_weights(policy, critic))
@@ -150,7 +160,9 @@ class PPO(Algorithm):
         steps, asked = game.steps, note["where"]
         vectors = over_axes(as_vector, 3)(note["view"])
         extra = runs.seen.get(f"critic:{path}")
-        judged = vectors if extra is None else jnp.concatenate([vectors, extra], axis=-1)
+        remembered = (note["info"]["memory"],) if self.memory else ()
+        judged = jnp.concatenate([vectors, *(() if extra is None else (extra,)), *remembered], axis=-1)
+        kept = asked if learner.who is None else asked * learner.who
         lived = jnp.ones_like(asked) if learner.ends is not None else asked
         # What others see and earn is another matter: a critic that learned it too would bend at their views.
         lived = lived if learner.who is None else lived * learner.who
@@ -162,16 +174,22 @@ class PPO(Algorithm):
         advantages = jax.vmap(lambda r, v, g: generalised_advantages(r, v, g, learner.discount, self.decay))(
             rewards, values, goes_on
         )
-        raw, view = note["info"]["raw"], note["view"]
-        log_prob = over_axes(of_agents(learner, _log_prob, learner.spread(brain.policy)), 2)(view, raw)
         acted = note["acting"]
-        parts = dict(view=view, vector=judged, raw=raw, acted=acted, lived=lived, log_prob=log_prob)
-        rows = jax.tree.map(lambda leaf: flat(leaf[:, :steps]), parts)
-        batch = Batch(**rows, advantage=flat(advantages), target=flat(advantages + values[:, :steps]))
+        parts = dict(view=note["view"], vector=judged, raw=note["info"]["raw"], acted=acted, lived=lived, kept=kept)
+        rows = jax.tree.map(lambda leaf: self._rows(leaf[:, :steps]), parts)
+        log_prob, _ = _said(learner, brain.policy, rows["view"], rows["raw"], rows["kept"])
+        gains, targets = self._rows(advantages), self._rows(advantages + values[:, :steps])
+        batch = Batch(**rows, log_prob=log_prob, advantage=gains, target=targets)
         return brain, batch, mean_return(rewards, acted[:, :steps], learner.discount)
 
+    def _rows(self, leaf: Array) -> Array:
+        """Runs (runs, steps, ...) as the rows of a batch."""
+        return leaf if self.memory else flat(leaf)[:, None]
+
     def _improved(self, learner: Learner, brain: Brain, batch: Batch, key: Key, progress: Array) -> Brain:
-        brain = eqx.tree_at(lambda b: b.critic, brain, rescaled(brain.critic, batch.target, batch.lived, learner))
+        brain = eqx.tree_at(
+            lambda b: b.critic, brain, rescaled(brain.critic, flat(batch.target), flat(batch.lived), learner)
+        )
         batch = _standardised(batch, learner)
         optimiser = self._optimiser()
         change = optimiser.update if learner.types is None else jax.vmap(optimiser.update)
@@ -193,21 +211,31 @@ class PPO(Algorithm):
 
     def _loss(self, weights: Any, brain: Brain, learner: Learner, batch: Batch, left: Array) -> Array:
         brain = _with_weights(brain, weights, brain.optimiser)
-        policy, critic = learner.spread(brain.policy), learner.spread(brain.critic)
-        said = jax.vmap(of_agents(learner, lambda p, v, r: p.actions.log_prob(p.law(v), v, r), policy))
-        log_prob, entropy = said(batch.view, batch.raw)
+        critic = learner.spread(brain.critic)
+        log_prob, entropy = _said(learner, brain.policy, batch.view, batch.raw, batch.kept)
         odds = jnp.exp(jnp.clip(log_prob - batch.log_prob, -_FAR, _FAR))
         held = jnp.clip(odds, 1.0 - self.near, 1.0 + self.near)
         gain = jnp.minimum(odds * batch.advantage, held * batch.advantage) + self.entropy * left * entropy
-        units = jax.vmap(of_agents(learner, lambda c, x, t: (c(x) - t) / c.spread, critic))(batch.vector, batch.target)
-        return masked_mean(0.5 * units**2, batch.lived, learner) - masked_mean(gain, batch.acted, learner)
+        off = over_axes(of_agents(learner, lambda c, x, t: (c(x) - t) / c.spread, critic), 2)
+        missed = masked_mean(flat(0.5 * off(batch.vector, batch.target) ** 2), flat(batch.lived), learner)
+        return missed - masked_mean(flat(gain), flat(batch.acted), learner)
 
 
-def _log_prob(policy: NetworkPolicy, view: Any, raw: Any) -> Array:
-    return policy.actions.log_prob(policy.law(view), view, raw)[0]
+def _said(learner: Learner, policy: Network, view: Any, raw: Any, kept: Array) -> tuple[Array, Array]:
+    """The log-density of each raw draw, and each law's entropy, (rows, span, agents)."""
+
+    def one(policy: Network, view: Any, raw: Any, kept: Array) -> tuple[Array, Array]:
+        return jax.vmap(policy.actions.log_prob)(policy.laws(view, kept), view, raw)
+
+    def row(view: Any, raw: Any, kept: Array) -> tuple[Array, Array]:
+        by_agent = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), (view, raw, kept))
+        log_prob, entropy = of_agents(learner, one, learner.spread(policy))(*by_agent)
+        return log_prob.T, entropy.T
+
+    return jax.vmap(row)(view, raw, kept)
 
 
-def _weights(policy: NetworkPolicy, critic: Critic) -> Any:
+def _weights(policy: Network, critic: Critic) -> Any:
     return {"policy": policy.weights, "critic": critic.weights}
 
 
@@ -230,13 +258,13 @@ def _averaged(brain: Brain, progress: Array) -> Brain:
     return eqx.tree_at(lambda b: (b.mean, b.count), brain, (mean, count))
 
 
-def _settled(brain: Brain) -> NetworkPolicy:
+def _settled(brain: Brain) -> Network:
     return eqx.tree_at(lambda p: p.weights, brain.policy, brain.mean).settled()
 
 
 def _standardised(batch: Batch, learner: Learner) -> Batch:
     """Advantages in standard deviations: of all, or of each agent's own where there are types."""
-    axis = None if learner.types is None else 0
+    axis = None if learner.types is None else (0, 1)
     mass = jnp.maximum(batch.acted.sum(axis), 1.0)
     mean = (batch.acted * batch.advantage).sum(axis) / mass
     variance = (batch.acted * (batch.advantage - mean) ** 2).sum(axis) / mass

@@ -65,7 +65,7 @@ def own_prefix(simulator: Simulator) -> str:
 
 def with_plugs(simulator: Simulator, plugs: tuple[Plug, ...]) -> Simulator:
     """The simulator with these plugs in place of its own."""
-    return changed(simulator, lambda one: Simulation(one.model, one.steps, one.record, plugs))
+    return changed(simulator, lambda one: Simulation(one.model, one.steps, one.record, plugs, one.growth))
 
 
 def with_model(simulator: Simulator, change: Callable[[Any], Model]) -> Simulator:
@@ -73,7 +73,7 @@ def with_model(simulator: Simulator, change: Callable[[Any], Model]) -> Simulato
 
     **Raises:** `SimulatorError` when it has no model.
     """
-    return changed(simulator, lambda one: Simulation(change(one.model), one.steps, one.record, one.plugs))
+    return changed(simulator, lambda one: Simulation(change(one.model), one.steps, one.record, one.plugs, one.growth))
 
 
 def changed(simulator: Simulator, change: Callable[[Simulation], Simulation]) -> Simulator:

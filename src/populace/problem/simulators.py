@@ -21,9 +21,10 @@ from .._errors import SimulatorError
 from .._types import Key, Parameters
 from ..core import executor
 from ..core.draw import Draw
-from ..core.ensemble import OneRun, one_run
+from ..core.ensemble import OneRun, one_run, outcomes
 from ..core.executor import Ticker
 from ..core.fingerprint import fingerprint
+from ..core.growth import Growth
 from ..core.host import by_groups, placed
 from ..core.model import Model, Parameter, bind, parameters
 from ..core.plug import Plug
@@ -74,12 +75,16 @@ class Simulation(Simulator):
     """A model as a simulator: `steps` steps, observed as `record` says, with `plugs` around its sites.
 
     A plug's declared parameters may be bound too, such as a rival rule's own: `plugs.0.rule.threshold`.
+
+    A run that outgrows a population is excluded and counted; with `growth` it is made again with more room, and only a
+    run that outgrows the limit is excluded.
     """
 
     model: Model
     steps: int = eqx.field(static=True)
     record: Recording = eqx.field(default_factory=EveryStep)
     plugs: tuple[Plug, ...] = ()
+    growth: Growth | None = None
 
     def parameters(self) -> Mapping[str, Parameter]:
         return self.one().parameters()
@@ -92,12 +97,13 @@ class Simulation(Simulator):
         shared = self.one()
         rows = (keys, {name: placed(value) for name, value in parameters.items()})
         size = executor.chunk_size(one_run, shared, rows)
-        out = executor.stack_rows(list(executor.chunks(one_run, shared, rows, size=size, progress=ticker)))
+        out = executor.stack_rows(list(outcomes(shared, rows, size, self.growth, ticker)))
         reasons = {"a site was given a number outside its domain": out.fault != NEVER}
         reasons["a population outgrew its capacity"] = out.needed > 0
         return _judge(out.observations, reasons)
 
     def describe(self) -> dict[str, Any]:
+        grows = {} if self.growth is None else {"growth": repr(self.growth)}
         return {
             "kind": "model",
             "model": type(self.model).__qualname__,
@@ -106,6 +112,7 @@ class Simulation(Simulator):
             "steps": self.steps,
             "record": repr(self.record),
             "plugs": [type(plug).__qualname__ + " " + fingerprint(plug) for plug in self.plugs],
+            **grows,
         }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..interact.dynamic_network import DynamicNetwork
 from ..interact.layers import Layered
 from ..interact.mixing import ContactMatrix, Groups
 from ..interact.network import Network
@@ -25,13 +26,16 @@ _INK = 0.35
 @dataclass(frozen=True)
 class Map:
     """Where everybody is: `x`, `y` (agents,) in the unit square; `links` (edges, 4): x0, y0, x1, y1; `strength`
-    (edges,): how many edges each stands for, over the largest.
+    (edges,): how many edges each stands for, over the largest; `cluster` (agents,) and `middle` (clusters, 2): who is
+    in which disc, and where these are.
     """
 
     x: np.ndarray
     y: np.ndarray
     links: np.ndarray
     strength: np.ndarray
+    cluster: np.ndarray
+    middle: np.ndarray
 
 
 def laid_out(topology: Topology) -> Map:
@@ -43,16 +47,29 @@ def laid_out(topology: Topology) -> Map:
     room = np.sqrt(_INK * count / count.sum() / np.pi) if len(count) > 1 else np.array([0.48])
     middle = _springs(len(count), one, other, weight, room)
     x, y = _filled(middle, cluster, count, room)
+    return Map(x, y, *_links(middle, one, other, weight), cluster, middle)
+
+
+def linked(places: Map, topology: Topology) -> Map:
+    """The same places, with the edges of another topology of the same agents."""
+    senders, receivers = _edges(topology)
+    between = _between(places.cluster[senders], places.cluster[receivers], len(places.middle))
+    return Map(places.x, places.y, *_links(places.middle, *between), places.cluster, places.middle)
+
+
+def _links(middle: np.ndarray, one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest of the edges between clusters, (edges, 4), and how strong they are."""
     order = np.argsort(-weight, kind="stable")[:_EDGES]
     links = np.concatenate([middle[one[order]], middle[other[order]]], axis=1)
-    strength = weight[order] / weight.max() if weight.size else weight
-    return Map(x, y, links, strength)
+    return links, weight[order] / weight.max() if weight.size else weight
 
 
 def _edges(topology: Topology) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(topology, Network):
         senders, receivers, _ = topology.edges()
         return senders, receivers
+    if isinstance(topology, DynamicNetwork):
+        return _edges(topology.network())
     layers = list(topology.layers.values()) if isinstance(topology, Layered) else []
     found = [_edges(layer) for layer in layers]
     parts = [np.concatenate([pair[end] for pair in found]) if found else np.zeros(0, np.int32) for end in (0, 1)]

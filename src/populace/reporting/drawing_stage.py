@@ -8,11 +8,12 @@ import numpy as np
 from .._errors import OutputError
 from .._results import BarPanel, Marks, Panel, ScenePanel
 from ..interact.box import Box
+from ..interact.dynamic_network import DynamicNetwork
 from ..interact.grid import Grid
 from ..interact.look import Layer, Look
 from ..interact.topology import Topology
 from .cells import number
-from .drawing_network import Map, laid_out
+from .drawing_network import Map, laid_out, linked
 
 CROWD = 4_000
 """Points from which on a plane is drawn as numbers of agents a tile, and a network with a point for several agents."""
@@ -67,6 +68,9 @@ def stage_for(looks: Sequence[Look]) -> Stage:
         edges = _bars(np.concatenate([values.ravel() for values in shades]))
         counts = [np.histogram(values, edges)[0].max() for values in shades]
         return Stage(world, span, edges=edges, top=float(max(counts)))
+    latest = looks[-1].world
+    if isinstance(latest, DynamicNetwork):  # who is tied in the end stands together from the beginning
+        return Stage(world, span, laid_out(latest))
     return Stage(world, span, None if world is None else laid_out(world))
 
 
@@ -210,6 +214,8 @@ def _agents(stage: Stage, look: Look, title: str) -> ScenePanel:
         shown = {"cells": cells.reshape(rows, columns), "kinds": layer.kinds, "of": layer.name, "span": stage.span}
         return ScenePanel(title, columns, rows, note="Agents in rows.", **shown)
     places = stage.places
+    if isinstance(look.world, DynamicNetwork):
+        places = linked(places, look.world)
     each = max(1, -(-many // CROWD))
     x, y, note = places.x, places.y, ""
     if each > 1:

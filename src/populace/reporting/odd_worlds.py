@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.model import Model
 from ..interact.box import Box
+from ..interact.dynamic_network import DynamicNetwork
 from ..interact.grid import Grid
 from ..interact.layers import Layered
 from ..interact.mixing import ContactMatrix, Groups, WellMixed
@@ -49,6 +50,11 @@ def _(world: Network) -> str:
     weights = "" if world.cumulative is None else " with weights"
     spread = f"{number(float(degree.min()))} to {number(float(degree.max()))}"
     return f"{kind} network{weights} of {number(world.size)} agents, mean degree {number(degree.mean())} ({spread})"
+
+
+@world_sentence.register
+def _(world: DynamicNetwork) -> str:
+    return f"network whose ties change, at the start an {world_sentence(world.network())}"
 
 
 @world_sentence.register

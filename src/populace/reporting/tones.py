@@ -149,6 +149,15 @@ _TONES: dict[Code, Tone] = {
     Code.WORTH_MEASURING: Tone.GOOD,
     Code.CHANGES_NOTHING: Tone.QUIET,
     Code.WORTH_OPEN: Tone.CARE,
+    Code.PLAN_HOLDS: Tone.GOOD,
+    Code.PLAN_FAILS: Tone.BAD,
+    Code.PLAN_UNBEATEN: Tone.GOOD,
+    Code.PLAN_OUTDONE: Tone.CARE,
+    Code.REWARD_DECIDES: Tone.BAD,
+    Code.ANY_REWARD: Tone.GOOD,
+    Code.REWARD_OPEN: Tone.CARE,
+    Code.REWARD_ALONE: Tone.BAD,
+    Code.MODEL_COUNTS: Tone.GOOD,
 }
 _WORDS: dict[str, Tone] = {code.value: tone for code, tone in _TONES.items()}
 

@@ -12,10 +12,11 @@ from jaxtyping import Array
 
 from .._errors import CapacityError, FaultError, PopulaceError
 from .._types import Key, State
+from ..core.capacity import capacities, with_capacity
 from ..core.draw import Draw
 from ..core.ensemble import OneRun, Outcome, one_run
 from ..core.model import Model, Parameter, bind, parameters
-from ..core.population import Population
+from ..core.population import Deme, Population
 from ..core.record import EveryStep
 from ..core.simulate import Run, begin, simulate
 from ..core.sites import sites
@@ -112,13 +113,38 @@ def _leaves_capacity_alone(model: Counting, key: Key, run: Run) -> None:
     before, after = (_populations(state) for state in (begin(model, key).state, run.final.state))
     capacities = [(one.capacity, other.capacity) for one, other in zip(before, after, strict=True)]
     _require(all(one == other for one, other in capacities), model, f"a capacity changes: {capacities}")
-    for population in after:
-        living, identity = np.asarray(population.alive) > 0, np.asarray(population.identity)
-        alone = len(np.unique(identity[living])) == living.sum()
-        _require(alone, model, f"two of its {type(population).__name__} have one identity: use pop.births")
-        counted = bool((identity[living] < int(population.born)).all())
-        message = f"a {type(population).__name__} has an identity that was never given out: use pop.births"
-        _require(counted, model, message)
+    for together in _sharing_numbers(after):
+        name = type(together[0]).__name__
+        lives = np.concatenate([np.asarray(one.identity)[np.asarray(one.alive) > 0] for one in together])
+        alone = len(np.unique(lives)) == len(lives)
+        _require(alone, model, f"two of its {name} have one identity: use pop.births")
+        born = np.array([int(one.born) for one in together])
+        counted = bool((lives // len(together) < born[lives % len(together)]).all())
+        _require(counted, model, f"a {name} has an identity that was never given out: use pop.births")
+
+
+def _sharing_numbers(found: list[Population]) -> list[list[Population]]:
+    """Populations whose identities are of one kind: each by itself, but for demes, which are in order."""
+    demes = [one for one in found if isinstance(one, Deme)]
+    sets = [[one for one in demes if one.demes == many] for many in dict.fromkeys(one.demes for one in demes)]
+    whole = [sorted(some, key=lambda one: one.deme) for some in sets if len(some) == some[0].demes]
+    return [[one] for one in found if not isinstance(one, Deme)] + [list[Population](some) for some in whole]
+
+
+def _lives_alike_with_more_room(model: Counting, key: Key, run: Run) -> None:
+    slots = capacities(model)
+    if not slots:
+        return
+    wide = with_capacity(model, {name: many + many // 4 + 1 for name, many in slots.items()})
+    others = _populations(simulate(wide, key, len(run.times)).final.state)
+    for one, other in zip(_populations(run.final.state), others, strict=True):
+        few, many = (np.asarray(each.identity)[np.asarray(each.alive) > 0] for each in (one, other))
+        _require(
+            np.array_equal(few, many),
+            model,
+            f"with a quarter more room other {type(one).__name__} live: a capacity is only room, and no number or mean "
+            "may hang on it (draw.permutation and draw.choice among slots do)",
+        )
 
 
 def _lists_its_sites(model: Counting, key: Key, run: Run) -> None:
@@ -160,6 +186,7 @@ LAWS: tuple[Law, ...] = (
     _repeats_itself,
     _goes_on_where_it_stopped,
     _leaves_capacity_alone,
+    _lives_alike_with_more_room,
     _compiles_once,
     _serves_many_runs,
     _lists_its_sites,

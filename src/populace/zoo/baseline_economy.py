@@ -44,8 +44,9 @@ from ..core.draw import Draw
 from ..core.model import Model, parameter
 from ..interact.books import Books
 from ..interact.look import Layer, Look
-from ..interact.lots import by_cell, lots, shuffled, winners
+from ..interact.lots import lots, shuffled, winners
 from ..interact.posted_prices import offers_seen
+from ..interact.rations import counted, in_proportion, served
 
 LOTS = 10
 """Lots of a unit of goods."""
@@ -249,7 +250,7 @@ class BaselineEconomy(Model):
 
     def workers(self, people: Households) -> Int[Array, " firms"]:
         """How many work for each firm."""
-        return _counted(people.employer, jnp.ones_like(people.employer), self.firms)
+        return counted(people.employer, jnp.ones_like(people.employer), self.firms)
 
     def _lots(self) -> Int[Array, ""]:
         """What a worker makes a day."""
@@ -355,20 +356,16 @@ class BaselineEconomy(Model):
         shop = shops[everybody, place]
         price = prices[shop]
         wants = jnp.where(day.plan > ENOUGH * plan, jnp.minimum(day.plan, day.money // price), 0)
-        order = queue[by_cell(shop[queue], self.firms)]
-        line = shop[order]
-        ahead = jnp.cumsum(wants[order]) - wants[order]
-        ahead = ahead - ahead[jnp.searchsorted(line, line, side="left")]
-        got = jnp.zeros_like(wants).at[order].set(jnp.clip(day.stock[line] - ahead, 0, wants[order]))
+        got = served(shop, wants, queue, day.stock)
         afford = day.money // price >= day.plan
         return Day(
             jnp.where(afford | (got < wants), day.plan - got, 0),
             day.money - got * price,
             day.got + got,
             day.missed.at[everybody, place].add(wants - got),
-            day.stock - _counted(shop, got, self.firms),
-            day.asked + _counted(shop, wants, self.firms),
-            day.earned + _counted(shop, got * price, self.firms),
+            day.stock - counted(shop, got, self.firms),
+            day.asked + counted(shop, wants, self.firms),
+            day.earned + counted(shop, got * price, self.firms),
             day.visits + 1,
         )
 
@@ -395,22 +392,6 @@ class BaselineEconomy(Model):
             wage=jnp.maximum(wage, 1), money=firms.money - bill - dividends, wages=bill, dividends=dividends
         )
         return people, firms
-
-
-def in_proportion(total: Int[Array, ""], weights: Int[Array, " agents"]) -> Int[Array, " agents"]:
-    """`total` in whole numbers that add up to it, in proportion to `weights` to the rounding of a float; all alike
-    where nobody has any.
-    """
-    weights = jnp.where((weights > 0).any(), weights.astype(jnp.float32), 1.0)
-    upto = jnp.cumsum(weights)
-    ends = jnp.minimum(jnp.round(total * (upto / upto[-1])).astype(jnp.int32), total)
-    ends = jax.lax.cummax(ends).at[-1].set(total)
-    return jnp.diff(ends, prepend=0)
-
-
-def _counted(firm: Array, values: Array, firms: int) -> Int[Array, " firms"]:
-    """The sum of `values` of those at each firm; a number below 0 is no firm."""
-    return jnp.zeros(firms, jnp.int32).at[jnp.where(firm >= 0, firm, firms)].add(values, mode="drop")
 
 
 def _whole(share: Array, options: int) -> Int[Array, " agents"]:

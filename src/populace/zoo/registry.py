@@ -26,6 +26,17 @@ class Entry:
         return inspect.signature(self.make).parameters
 
 
+def _adaptive_voter(*, agents: int = 300, opinions: int = 30, degree: float = 4.0, network_seed: int = 0) -> "Model":
+    import jax.random as jr
+
+    from ..interact.dynamic_network import DynamicNetwork
+    from ..interact.generators import random_network
+    from .adaptive_voter import AdaptiveVoter
+
+    network = random_network(jr.key(network_seed), agents, degree)
+    return AdaptiveVoter(DynamicNetwork.of(network), opinions=opinions)
+
+
 def _axelrod(*, rows: int = 10, columns: int = 10, features: int = 5, periodic: bool = False) -> "Model":
     from .axelrod import Axelrod
 
@@ -64,6 +75,12 @@ def _boltzmann_wealth(*, agents: int = 1000) -> "Model":
     from .boltzmann_wealth import BoltzmannWealth
 
     return BoltzmannWealth(agents=agents)
+
+
+def _bottom_up_economy(*, households: int = 500, firms: int = 100) -> "Model":
+    from .bottom_up_economy import BottomUpEconomy
+
+    return BottomUpEconomy(households=households, firms=firms)
 
 
 def _brock_hommes() -> "Model":
@@ -177,6 +194,12 @@ def _lux_marchesi(*, traders: int = 500, turns: int = 100) -> "Model":
     from .lux_marchesi import LuxMarchesi
 
     return LuxMarchesi(traders, turns)
+
+
+def _pair_epidemic(*, agents: int = 2000, dt: float = 0.25) -> "Model":
+    from .pair_epidemic import PairEpidemic
+
+    return PairEpidemic(agents=agents, dt=dt)
 
 
 def _pricing(*, firms: int = 2, options: int = 15) -> "Model":
@@ -306,12 +329,14 @@ def _zero_intelligence(
 
 
 MODELS: dict[str, Entry] = {
+    "adaptive-voter": Entry("people who take over an opinion, or turn to those who share theirs", _adaptive_voter),
     "axelrod": Entry("neighbours who are alike talk, and become more alike", _axelrod),
     "axtell-firms": Entry("people who found firms, join them and leave them", _axtell_firms),
     "baseline-economy": Entry("households and firms that find each other, and whose books balance", _baseline_economy),
     "bass": Entry("a new product that spreads by itself and by imitation", _bass),
     "birth-death-migration": Entry("agents who move, breed and die on a crowded lattice", _birth_death_migration),
     "boltzmann-wealth": Entry("money that changes hands at random", _boltzmann_wealth),
+    "bottom-up-economy": Entry("households, firms and a bank whose loans are money", _bottom_up_economy),
     "brock-hommes": Entry("four types of traders who switch to the forecast that paid", _brock_hommes),
     "commons": Entry("players who put effort into fishing one stock at rest", _commons),
     "cont-volatility": Entry("traders with thresholds, and volatility that clusters", _cont_volatility),
@@ -329,6 +354,7 @@ MODELS: dict[str, Entry] = {
     "lattice-sir": Entry("an epidemic among people who walk on a crowded lattice", _lattice_sir),
     "layered-epidemic": Entry("an epidemic in a town of homes, classes, teams and encounters", _layered_epidemic),
     "lux-marchesi": Entry("traders who change camps, and turbulence that they make", _lux_marchesi),
+    "pair-epidemic": Entry("an infection that passes within steady partnerships", _pair_epidemic),
     "pricing": Entry("firms that set prices again and again, and remember the last ones", _pricing),
     "random-walk": Entry("walkers on a line, whose derivative is known", _random_walk),
     "rock-paper-scissors": Entry("two players of a game without a best move", _rock_paper_scissors),

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .._errors import ModelError
+from ..core.capacity import capacity
 from ..core.domain import nonnegative, unit
 from ..core.draw import Draw
 from ..core.model import Model, parameter
@@ -63,8 +64,8 @@ class WolfSheep(Model):
     land: Grid = eqx.field(default_factory=lambda: Grid(25, 25))
     sheep: int = eqx.field(static=True, default=60)
     wolves: int = eqx.field(static=True, default=40)
-    sheep_room: int = eqx.field(static=True, default=1000)
-    wolf_room: int = eqx.field(static=True, default=1000)
+    sheep_room: int = capacity(default=1000)
+    wolf_room: int = capacity(default=1000)
     grass_energy: Float[Array, ""] = parameter(default=5.0, domain=nonnegative, doc="what grass gives a sheep")
     sheep_energy: Float[Array, ""] = parameter(default=13.0, domain=nonnegative, doc="what a sheep gives a wolf")
     lambing: Float[Array, ""] = parameter(default=0.2, domain=unit, doc="probability that a sheep has a lamb in a step")
