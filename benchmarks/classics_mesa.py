@@ -1,8 +1,9 @@
 """The classics in Mesa 3, for `classics.py`, which runs this file with the Python of an environment of Mesa's own.
 
 Written as Mesa's own examples are: `AgentSet.do` and `shuffle_do`, cell spaces, the experimental continuous space, and
-events for grass. Where the model is synchronous, agents first look and then act (`do("look")`, `do("act")`). Wolves
-and sheep go one after another in random order, which has the law of a synchronous step there (see zoo/wolf_sheep.py).
+events for grass. Where the model is synchronous, agents first look and then act (`do("look")`, `do("act")`); in turn
+they do both (`shuffle_do("step")`). Wolves and sheep go one after another in random order, which has the law of a
+synchronous step there (see zoo/wolf_sheep.py).
 
     python classics_mesa.py MODEL SIZES_AS_JSON SEEDS
 
@@ -45,12 +46,17 @@ class Bird(ContinuousSpaceAgent):
         self.direction = self.turned
         self.position = self.position + self.direction
 
+    def step(self):
+        self.look()
+        self.act()
+
 
 class Flocking(Model):
-    """Birds on a torus."""
+    """Birds on a torus, all at the same time or in turn."""
 
-    def __init__(self, seed, side, birds, vision):
+    def __init__(self, seed, side, birds, vision, in_turn):
         super().__init__(seed=seed)
+        self.in_turn = in_turn
         space = ContinuousSpace([[0, side], [0, side]], torus=True, random=self.random, n_agents=birds)
         angle = self.rng.uniform(0, 2 * np.pi, birds)
         places = self.rng.uniform(0, side, (birds, 2))
@@ -59,8 +65,11 @@ class Flocking(Model):
         self.order, self.agent_steps = [], 0
 
     def step(self):
-        self.agents.do("look")
-        self.agents.do("act")
+        if self.in_turn:
+            self.agents.shuffle_do("step")
+        else:
+            self.agents.do("look")
+            self.agents.do("act")
         self.agent_steps += len(self.agents)
         self.order.append(float(np.linalg.norm(np.mean([bird.direction for bird in self.agents], axis=0))))
 
@@ -79,12 +88,19 @@ class Person(CellAgent):
         kinds = [other.kind for other in self.cell.get_neighborhood(radius=self.radius).agents]
         self.alike, self.around = kinds.count(self.kind), len(kinds)
 
+    def step(self):
+        self.look()
+        if self.alike < self.wanted:
+            self.cell = self.model.grid.select_random_empty_cell()
+            self.model.moved[-1] += 1
+
 
 class Schelling(Model):
-    """Unhappy people move to empty cells, all at the same time."""
+    """Unhappy people move to empty cells, all at the same time or in turn."""
 
-    def __init__(self, seed, side, people, radius, wanted):
+    def __init__(self, seed, side, people, radius, wanted, in_turn):
         super().__init__(seed=seed)
+        self.in_turn = in_turn
         self.grid = OrthogonalMooreGrid((side, side), torus=False, capacity=1, random=self.random)
         cells = self.random.sample(self.grid.all_cells.cells, people)
         for number, cell in enumerate(cells):
@@ -92,6 +108,14 @@ class Schelling(Model):
         self.moved, self.agent_steps = [], 0
 
     def step(self):
+        self.agent_steps += len(self.agents)
+        if self.in_turn:
+            self.moved.append(0)
+            self.agents.shuffle_do("step")
+        else:
+            self.all_at_once()
+
+    def all_at_once(self):
         self.agents.do("look")
         movers = [person for person in self.agents if person.alike < person.wanted]
         empties = self.grid.empties.cells
@@ -100,7 +124,6 @@ class Schelling(Model):
         for person, cell in pairs:
             person.cell = cell
         self.moved.append(count)
-        self.agent_steps += len(self.agents)
 
     def summaries(self):
         self.agents.do("look")

@@ -1,5 +1,7 @@
 """The numbers under the sites: range, resolution, tails, prefixes, identities, and what they were in 2025."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from populace.core.noise import LARGE, Noise
+from populace.core.noise import LARGE, Noise, fold
 from populace.core.site import stable_hash
 
 
@@ -103,3 +105,16 @@ def test_large_blocks_are_jax_s_own_numbers(shape: tuple[int, ...]):
     keys = jr.split(jr.key(5), 2)
     made = jax.jit(jax.vmap(lambda key: Noise(key).bits(shape)))(keys)
     assert (np.asarray(made) == np.stack([np.asarray(jr.bits(key, shape)) for key in keys])).all()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (LARGE - 1,)])
+def test_written_out_where_turns_are_many_they_are_the_same(shape: tuple[int, ...]):
+    keys = jr.split(jr.key(6), 2)
+    made = jax.jit(jax.vmap(lambda key: Noise(key, written=True).bits(shape)))(keys)
+    assert (np.asarray(made) == np.stack([np.asarray(jr.bits(key, shape)) for key in keys])).all()
+
+
+@pytest.mark.parametrize("number", [0, 17, 2**31, 2**32 - 1, jnp.int32(5), jnp.int32(-1)])
+def test_a_key_that_is_folded_by_hand_is_jax_s(number: Any):
+    one, other = fold(jr.key(7), number, written=True), jr.fold_in(jr.key(7), number)
+    assert (jr.key_data(one) == jr.key_data(other)).all()

@@ -1,10 +1,14 @@
 """Flocking: the facts that its docstring lists."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 import populace as pop
+from populace.core.activation import Activation, Acts, InOrder
+from populace.core.draw import Draw
 from populace.core.simulate import Snapshot, begin
 from populace.interact.box import Box
 from populace.testing.models import check_model
@@ -88,3 +92,20 @@ def test_a_flock_in_three_dimensions():
     found = pop.simulate(model, jr.key(4), 150)
     assert found.final.state.position.shape == (60, 3)
     assert float(found.observations["order"][-1]) > 0.9
+
+
+class AskingAll(Activation):
+    """In order, every bird's turn worked out for all birds."""
+
+    def activate(self, draw: Draw, state: Any, acts: Acts) -> Any:
+        return InOrder().activate(draw, state, acts._replace(turn=None))
+
+
+def test_a_bird_s_own_turn_is_the_turn_that_it_has_among_all():
+    ends = [
+        pop.simulate(Flocking(SKY, birds=70, vision=6.0, activation=activation), jr.key(5), 2).final.state
+        for activation in (InOrder(), AskingAll(), None)
+    ]
+    np.testing.assert_allclose(ends[0].position, ends[1].position, atol=1e-4)
+    np.testing.assert_allclose(ends[0].heading, ends[1].heading, atol=1e-4)
+    assert np.abs(np.asarray(ends[0].heading) - np.asarray(ends[2].heading)).max() > 0.01

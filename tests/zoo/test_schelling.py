@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 import populace as pop
+from populace.core.simulate import begin
 from populace.interact.grid import Grid
-from populace.interact.neighbourhood import Moore
+from populace.interact.neighbourhood import Hexagonal, Moore, VonNeumann
 from populace.testing.models import check_model
 from populace.zoo.beta_law import beta_quantile
 from populace.zoo.schelling import FewerThan, Schelling
@@ -111,3 +112,32 @@ def test_tolerances_without_spread_are_common_and_derivatives_are_those_of_the_q
         np.testing.assert_allclose(found, wanted, rtol=0.03, atol=0.01)
     common = jax.grad(lambda m, s: beta_quantile(share, m, s).sum(), argnums=(0, 1))(jnp.float32(0.3), jnp.float32(0.0))
     np.testing.assert_allclose(common, [3.0, 0.0])
+
+
+@pytest.mark.parametrize("town", [Grid(6, 7), Grid(8, 6, Hexagonal(), periodic=True), Grid(9, 8, VonNeumann(2))])
+def test_in_turn_people_see_who_has_moved_before_them(town: Grid):
+    """With one empty cell nobody has a choice, and a plain loop says where everybody goes."""
+    model = Schelling(town, density=1 - 1 / town.size, tolerance=0.5, activation=pop.InOrder())
+    run = pop.simulate(model, jr.key(8), 3)
+    start, end = begin(model, jr.key(8)).state, run.final.state
+    matrix = np.stack([np.asarray(town.sum(row)) for row in jnp.eye(town.size)])
+    cell, kind, present = (np.array(x) for x in (start.seats.cell, start.kind, start.present))
+    moves = []
+    for _ in range(3):
+        moves.append(0)
+        for slot in np.flatnonzero(present):
+            near = [other for other in np.flatnonzero(present) if matrix[cell[slot], cell[other]]]
+            alike = sum(kind[other] == kind[slot] for other in near)
+            if alike < 0.5 * len(near) - 1e-3:
+                hole = int(np.flatnonzero(present == 0)[0])
+                cell[slot], cell[hole] = cell[hole], cell[slot]
+                moves[-1] += 1
+    assert np.asarray(run.observations["moved"]).tolist() == [float(count) for count in moves] and moves[0] > 5
+    assert (np.asarray(end.seats.cell) == cell).all()
+
+
+def test_groups_of_people_move_at_once_and_in_turn_they_segregate_too():
+    for activation in (pop.RandomBlocks(3), pop.RandomSequential()):
+        run = pop.simulate(Schelling(Grid(20, 20), activation=activation), jr.key(9), 30)
+        assert sorted(np.asarray(run.final.state.seats.cell).tolist()) == list(range(400))
+        assert float(run.observations["alike"][-1]) > 0.65 and float(run.observations["moved"][-1]) == 0

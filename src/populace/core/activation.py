@@ -22,14 +22,20 @@ Act = Callable[[Draw, Any, Float[Array, " agents"]], Any]
 """From a draw, the state and who acts, 1 or 0 an agent, to the state after they have acted at once."""
 
 
+Turn = Callable[[Draw, Any, Int[Array, ""]], Any]
+"""From a draw, the state and the number of one agent, to the state after that one has gone through all stages."""
+
+
 class Acts(NamedTuple):
     """What an activation puts in order: how many agents there are, what each does one after the other when it is its
-    turn, and how often an agent acts in a step by itself, from the state to (agents,).
+    turn, how often an agent acts in a step by itself, from the state to (agents,), and a way to let one agent act that
+    costs less than asking all, where there is one.
     """
 
     agents: int
     stages: tuple[Act, ...]
     rates: Callable[[Any], Float[Array, " agents"]]
+    turn: Turn | None = None
 
     def all_stages(self, draw: Draw, state: Any, who: Float[Array, " agents"]) -> Any:
         """Those who act go through all stages."""
@@ -74,12 +80,16 @@ class Activated(Model):
         """What an agent does in its turn, in parts that `Staged` keeps apart (first all move, then all trade)."""
         return (self.act,)
 
+    def alone(self) -> Turn | None:
+        """How one agent acts, where that costs less than `act` with a mask of one: for many who act in turn."""
+        return None
+
     def rates(self, state: Any) -> Float[Array, " agents"]:
         """How often each agent acts in a step, for activations in continuous time."""
         return jnp.ones(self.agents)
 
     def step(self, draw: Draw, state: Any) -> Any:
-        return self.activation.activate(draw, state, Acts(self.agents, self.stages(), self.rates))
+        return self.activation.activate(draw, state, Acts(self.agents, self.stages(), self.rates, self.alone()))
 
 
 class Synchronous(Activation):
@@ -99,8 +109,9 @@ class InOrder(Activation):
 class RandomSequential(Activation):
     """Each acts once in a step, one after the other, in an order drawn anew.
 
-    Everything is worked out for all agents at every turn: a step costs as much as `agents` synchronous ones. With
-    thousands of agents, `Coloured` is the same for agents who act on their neighbours only.
+    Unless the model says how one agent acts (`Activated.alone`), everything is worked out for all agents at every turn:
+    a step costs as much as `agents` synchronous ones. With thousands of agents, `Coloured` is the same for agents who
+    act on their neighbours only.
     """
 
     def activate(self, draw: Draw, state: Any, acts: Acts) -> Any:
@@ -143,7 +154,7 @@ class Staged(Activation):
 
     def activate(self, draw: Draw, state: Any, acts: Acts) -> Any:
         for number, stage in enumerate(acts.stages):
-            state = self.each.activate(draw.child(number), state, acts._replace(stages=(stage,)))
+            state = self.each.activate(draw.child(number), state, acts._replace(stages=(stage,), turn=None))
         return state
 
 
@@ -199,7 +210,10 @@ class TauLeaping(Activation):
 
 
 def _one_by_one(draw: Draw, state: Any, acts: Acts, order: Int[Array, " turns"]) -> Any:
-    return in_groups(draw, state, acts, jnp.arange(acts.agents), order)
+    alone = acts.turn
+    if alone is None:
+        return in_groups(draw, state, acts, jnp.arange(acts.agents), order)
+    return draw.loop("turn", order.shape[0], lambda draw, i, state: alone(draw, state, order[i]), state)
 
 
 def in_groups(draw: Draw, state: Any, acts: Acts, group: Int[Array, " agents"], order: Int[Array, " groups"]) -> Any:

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Bool, Float, Int
 
@@ -14,7 +13,7 @@ from .._errors import SiteError
 from .._types import Key
 from . import distributions as d
 from .choice import Choice
-from .noise import as_float
+from .noise import MANY_TURNS, as_float, fold
 from .plug import Plug
 from .shapes import check_name, check_shapes, masked, same_tree, strong, zeros
 from .site import Frame, Listed, Site, stable_hash
@@ -195,7 +194,7 @@ class Draw:
             )
         check_name("child", name)
         code = self._claim(name)
-        made = self._make(jr.fold_in(self._key, code), self._at(name), self._frame, follow=follow)
+        made = self._make(fold(self._key, code, written=self._frame.long), self._at(name), self._frame, follow=follow)
         self._children.append(made)
         return made
 
@@ -208,7 +207,8 @@ class Draw:
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise SiteError(f"loop '{self._at(name)}': the number of turns is a plain integer from 0, not {n}")
         code = self._claim(name)
-        key, path, outer = jr.fold_in(self._key, code), self._at(name), self._frame
+        key, path, outer = fold(self._key, code, written=self._frame.long), self._at(name), self._frame
+        long = outer.long or n >= MANY_TURNS
         carry = jax.tree.map(strong, carry)
         memory = outer.memory
         if memory is None:
@@ -219,8 +219,8 @@ class Draw:
 
         def turn(state: tuple[Carry, dict[str, Any]], at: tuple[Array, dict[str, Any]]) -> Any:
             i, here = at
-            frame = Frame(given=here, memory=state[1], state=outer.state)
-            inner = self._make(jr.fold_in(key, i), path, frame, follow=self._follow)
+            frame = Frame(given=here, memory=state[1], state=outer.state, long=long)
+            inner = self._make(fold(key, i, written=long), path, frame, follow=self._follow)
             after = same_tree(f"loop '{path}'", "carry", state[0], body(inner, i, state[0]))
             inner.close()
             listed.update(frame.listed)
@@ -309,7 +309,7 @@ class Draw:
         mask = None if where is None else as_float(where)
         shape = mechanism.batch if free else self._shape(path, mechanism, mask, size, lone)
         mask = None if mask is None else jnp.broadcast_to(mask, shape)
-        key = jr.fold_in(self._key, code)
+        key = fold(self._key, code, written=self._frame.long)
         site = Site(path, mechanism, mask, shape, key, self._time, None if free else self._follow, self._frame)
         self._frame.listed[path] = Listed(path, mechanism.kind, shape)
         return self._through(0)(site)

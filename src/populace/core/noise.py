@@ -26,11 +26,12 @@ class Noise(eqx.Module):
 
     key: Key
     follow: Int[Array, " agents"] | None = None
+    written: bool = eqx.field(static=True, default=False)
 
     def bits(self, shape: tuple[int, ...]) -> Int[Array, "..."]:
         """Random uint32 of the given shape."""
         if self.follow is None or not shape:
-            return block(self.key, shape)
+            return block(self.key, shape, written=self.written)
         keys = jax.vmap(lambda identity: jr.fold_in(self.key, identity))(self.follow)
         return jax.vmap(lambda key: jr.bits(key, shape[1:], dtype=jnp.uint32))(keys)
 
@@ -66,43 +67,71 @@ class Noise(eqx.Module):
 
 LARGE = 2**13
 """Numbers from which a block is made in one pass."""
+MANY_TURNS = 64
+"""Turns of a loop from which its keys and numbers are written out."""
 _EVEN = 16
 """Blocks of other lengths are made longer, in four turns, and cut: unlike these, odd loops are not vectorised."""
 _TURNS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 
-def block(key: Key, shape: tuple[int, ...]) -> Int[Array, "..."]:
-    """`jax.random.bits(key, shape)`, the same numbers; large blocks of threefry at a third of the time.
+def block(key: Key, shape: tuple[int, ...], *, written: bool = False) -> Int[Array, "..."]:
+    """`jax.random.bits(key, shape)`, the same numbers; large blocks of threefry at a third of the time, small ones too
+    where they are to be `written` out.
 
     On a processor JAX keeps the rounds of threefry in a loop over whole arrays, which go through memory five times.
     Written out, the twenty rounds (Threefry-2x32; Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3)
     fuse with what the numbers are for, in one pass (docs/design/large.md).
     """
     count = math.prod(shape)
-    written = str(jr.key_impl(key)) == "threefry2x32" and jax.config.jax_threefry_partitionable  # pyright: ignore
-    if not written or not LARGE <= count < 2**32:
+    if not _threefry(key) or not (LARGE <= count < 2**32 or (written and count)):
         return jr.bits(key, shape, dtype=jnp.uint32)
-    if count % _EVEN:
+    if count >= LARGE and count % _EVEN:
         rows = -(-count // (4 * _EVEN)) * _EVEN
         turns = jnp.arange(4, dtype=jnp.uint32) * rows
         return jax.lax.map(lambda first: _written(key, rows, first), turns).reshape(-1)[:count].reshape(shape)
     return _written(key, count).reshape(shape)
 
 
+def fold(key: Key, number: Int[Array, ""] | int, *, written: bool) -> Key:
+    """`jax.random.fold_in(key, number)`, the same key; `written` out where it is asked for.
+
+    Written out it takes a quarter of the time, since a loop of five turns costs more than what they do, and longer to
+    compile: for what is done thousands of times (docs/design/large.md).
+    """
+    if not (written and _threefry(key)):
+        return jr.fold_in(key, number)
+    data = _fold(jr.key_data(key), jnp.uint32(number) if isinstance(number, int) else number.astype(jnp.uint32))
+    return jr.wrap_key_data(data, impl="threefry2x32")
+
+
+@jax.jit
+def _fold(key: Int[Array, "2"], number: Int[Array, ""]) -> Int[Array, "2"]:
+    return jnp.stack(_rounds(key, jnp.uint32(0), number))
+
+
+def _threefry(key: Key) -> bool:
+    return str(jr.key_impl(key)) == "threefry2x32" and jax.config.jax_threefry_partitionable  # pyright: ignore
+
+
 def _written(key: Key, count: int, first: Int[Array, ""] | int = 0) -> Int[Array, " count"]:
     """`jax.random.bits(key, (count,))`."""
-    one, two = jr.key_data(key)
+    left, right = _rounds(jr.key_data(key), jnp.zeros(count, jnp.uint32), jax.lax.iota(jnp.uint32, count) + first)
+    return left ^ right
+
+
+def _rounds(key: Int[Array, "2"], left: Int[Array, "..."], right: Int[Array, "..."]) -> tuple[Array, Array]:
+    """Threefry-2x32 of two counters."""
+    one, two = key[0], key[1]
     keys = (one, two, one ^ two ^ jnp.uint32(_PARITY))
-    left = jnp.broadcast_to(one, (count,))
-    right = jax.lax.iota(jnp.uint32, count) + first + two
+    left, right = left + one, right + two
     for turn in range(5):
         for by in _TURNS[turn % 2]:
             left = left + right
             right = left ^ ((right << by) | (right >> (32 - by)))
         left = left + keys[(turn + 1) % 3]
         right = right + keys[(turn + 2) % 3] + jnp.uint32(turn + 1)
-    return left ^ right
+    return left, right
 
 
 def host_generator(key: Key) -> np.random.Generator:

@@ -20,7 +20,8 @@ class Frame:
 
     A loop's body has a frame of its own, whose `tape`, `faults` and `memory_after` the loop hands on.
     `state`: the model's at the beginning of the step; None in `init`.
-    `faults` is in the order of the calls: of several at one step the first is the cause.
+    `faults` is in the order of the calls: of several at one step the first is the cause. `long`: whether this is inside
+    a loop of many turns, whose keys and few numbers are written out (noise.py).
     """
 
     given: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -30,6 +31,7 @@ class Frame:
     memory_after: dict[str, "Memory"] = dataclasses.field(default_factory=dict)
     listed: dict[str, "Listed"] = dataclasses.field(default_factory=dict)
     state: Any = None
+    long: bool = False
 
 
 class Memory(eqx.Module):
@@ -96,7 +98,7 @@ class Site:
     @property
     def noise(self) -> Noise:
         """This site's own random numbers."""
-        return Noise(self.key, self.follow)
+        return Noise(self.key, self.follow, self.frame.long)
 
     def mask(self) -> Float[Array, "..."]:
         """`where`, or ones."""

@@ -91,9 +91,7 @@ class Grid(Topology):
         """The neighbours of one cell, and 1 for those that are cells, 0 for those that lie beyond the border."""
         row, column = self.row_column(cell)
         downs = range(-self.near.radius, self.near.radius + 1)
-        ways = [
-            [(down, across) for down in downs for across in _across(self.near, down, odd)] for odd in (False, True)
-        ]
+        ways = [[(down, across) for down in downs for across in _across(self.near, down, odd)] for odd in (False, True)]
         table = jnp.asarray(ways, jnp.int32)[row % 2 if self.near.offset else 0]
         rows, columns = row + table[:, 0], column + table[:, 1]
         if self.periodic:

@@ -9,16 +9,20 @@ direction form; without cohesion and alignment none do; separation keeps birds a
 sky makes no difference.
 """
 
+from collections.abc import Sequence
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._errors import ModelError
+from ..core.activation import Activation, Acts
 from ..core.domain import nonnegative, positive
 from ..core.draw import Draw
 from ..core.model import Model, parameter
 from ..interact.box import Box
-from ..interact.pairs import Pair
+from ..interact.pairs import Extent, Pair, close
 
 
 class Birds(eqx.Module):
@@ -41,11 +45,12 @@ class Sight(eqx.Module):
 
 
 class Flocking(Model):
-    """Birds in a box of two or three dimensions.
+    """Birds in a box of two or three dimensions; all turn at the same time, or as `activation` says.
 
     `reach`: a bound on `vision` that lets large flocks be found by lists of cells (see `Box.within`).
 
-    Sites: `place`, `heading` in init; `turn` in a step, whose rule returns the new heading, of any length.
+    Sites: `place`, `heading` in init; `turn` in a step (`turn/turn` under an activation), whose rule returns the new
+    heading, of any length.
     """
 
     sky: Box = eqx.field(default_factory=lambda: Box((100.0, 100.0), periodic=True))
@@ -57,6 +62,7 @@ class Flocking(Model):
     distance: Float[Array, ""] = parameter(default=1.0, domain=positive, doc="below which a neighbour is too near")
     speed: Float[Array, ""] = parameter(default=1.0, domain=nonnegative, doc="length flown a step")
     reach: float | None = eqx.field(static=True, default=None)
+    activation: Activation | None = None
 
     def __check_init__(self) -> None:
         if self.birds < 1:
@@ -68,9 +74,39 @@ class Flocking(Model):
         return Birds(self.sky.inside(position), _direction(draw.normal("heading", size=size), jnp.ones(size)))
 
     def step(self, draw: Draw, birds: Birds) -> Birds:
+        if self.activation is None:
+            return self._fly(draw, birds)
+
+        def some(draw: Draw, birds: Birds, who: Float[Array, " birds"]) -> Birds:
+            flown = self._fly(draw, birds)
+            return jax.tree.map(lambda new, old: jnp.where(who[:, None] > 0, new, old), flown, birds)
+
+        acts = Acts(self.birds, (some,), lambda _: jnp.ones(self.birds), self._fly_one)
+        return self.activation.activate(draw, birds, acts)
+
+    def _fly(self, draw: Draw, birds: Birds) -> Birds:
         turned = draw.decide("turn", self._sight(birds), self._rule)
         heading = _direction(turned, birds.heading)
         return Birds(self.sky.inside(birds.position + self.speed * heading), heading)
+
+    def _fly_one(self, draw: Draw, birds: Birds, bird: Int[Array, ""]) -> Birds:
+        """After one bird has looked at all others and flown."""
+        position, heading = (jax.lax.dynamic_slice_in_dim(part, bird, 1) for part in (birds.position, birds.heading))
+        extent = Extent(self.sky.sides, self.sky.periodic)
+        axes = range(len(self.sky.sides))
+        apart = [extent.apart(position[0, axis], birds.position[:, axis], axis) for axis in axes]
+        square = sum((way * way for way in apart[1:]), start=apart[0] * apart[0])
+        near = close(square, self.vision) & (jnp.arange(self.birds) != bird)
+        crowd = near & (square < self.distance**2)
+
+        def total(mask: Array, columns: Sequence[Array]) -> Array:
+            return jnp.stack([jnp.where(mask, column, 0.0).sum() for column in columns])[None]
+
+        mates = total(near, [birds.heading[:, axis] for axis in axes])
+        sight = Sight(near.sum(dtype=jnp.float32)[None], total(near, apart), total(crowd, apart), mates, heading)
+        turned = _direction(draw.decide("turn", sight, self._rule), heading)
+        flown = self.sky.inside(position + self.speed * turned)
+        return Birds(birds.position.at[bird].set(flown[0]), birds.heading.at[bird].set(turned[0]))
 
     def observe(self, birds: Birds) -> dict[str, Array]:
         """The length of the mean heading: 1 if all fly in one direction."""

@@ -9,16 +9,20 @@ tolerance a run does not change between two fractions that a neighbourhood can s
 between 1/3 and 3/8), and with tolerances that differ the mean tolerance is felt everywhere.
 """
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from ..core.activation import Activation, Acts
 from ..core.domain import Domain, nonnegative, unit
 from ..core.draw import Draw
 from ..core.model import Model, Module, parameter
 from ..interact.grid import Grid
 from ..interact.look import Layer, Look
-from ..interact.seats import Seats
+from ..interact.seats import Seats, order_of
+from ..interact.topology import sampled
 from .beta_law import beta_quantile
 
 SLACK = 1e-3
@@ -45,14 +49,26 @@ class Residents(eqx.Module):
     moved: Float[Array, " slots"]
 
 
+_Now = tuple[Residents, Float[Array, " cells"]]
+"""People in the midst of a step, and what is on each cell: 0 nobody, 1 the second kind, 2 the first."""
+
+
+class Free(NamedTuple):
+    """The slots without a person, first places first, and how many they are."""
+
+    slots: Int[Array, " slots"]
+    total: Int[Array, ""]
+
+
 class Schelling(Model):
-    """People on a grid, one a cell. Who is not content jumps to an empty cell at random; all move at the same time.
+    """People on a grid, one a cell. Who is not content jumps to an empty cell at random; all move at the same time,
+    or as `activation` says (in turn: a cell that somebody leaves is open to whoever comes next).
 
     Rule of the house: leave if fewer than `wanted` of the neighbours are alike; who has no neighbours stays. To
     count neighbours instead of shares put another rule in its place: `pop.Replace("leave", FewerThan(3))`.
 
-    Sites: `present`, `kind`, `settle`, `tolerance` in init; `leave`, `leave/unlike`, `to` in a step. With more who
-    leave than there are empty cells, who goes is decided by lot.
+    Sites: `present`, `kind`, `settle`, `tolerance` in init; `leave`, `leave/unlike`, `to` in a step, at `turn/...`
+    under an activation. With more who leave than there are empty cells, who goes is decided by lot.
     """
 
     town: Grid
@@ -66,6 +82,7 @@ class Schelling(Model):
     )
     density: Float[Array, ""] = parameter(default=0.8, domain=unit, doc="share of cells with a person")
     minority: Float[Array, ""] = parameter(default=0.5, domain=unit, doc="share of people who are of the first kind")
+    activation: Activation | None = None
 
     def init(self, draw: Draw) -> Residents:
         cells = self.town.size
@@ -78,11 +95,49 @@ class Schelling(Model):
         return Residents(seats, present, kind, self._seen(seats, present, kind, wanted), jnp.zeros(cells))
 
     def step(self, draw: Draw, people: Residents) -> Residents:
+        if self.activation is None:
+            return self._move(draw, people, people.present)
+        empty = people.present <= 0
+        free = Free(order_of(empty, jnp.arange(self.town.size, dtype=jnp.int32)), empty.sum())
+        acts = Acts(
+            self.town.size,
+            (lambda draw, now, who: (self._move(draw, now[0], who * now[0].present), now[1]),),
+            lambda now: now[0].present,
+            lambda draw, now, slot: self._move_one(draw, now, slot, free),
+        )
+        start = eqx.tree_at(lambda p: p.moved, people, jnp.zeros_like(people.moved))
+        kinds = people.seats.lay(people.present * (1 + people.kind))
+        end, _ = self.activation.activate(draw, (start, kinds), acts)
+        seen = self._seen(end.seats, end.present, end.kind, end.seen.wanted)
+        return eqx.tree_at(lambda p: p.seen, end, seen)
+
+    def _move(self, draw: Draw, people: Residents, who: Float[Array, " slots"]) -> Residents:
+        """After all of `who` have moved at once."""
         present, kind = people.present, people.kind
-        leaves = draw.decide("leave", people.seen, leave_if_few_alike, where=present)
+        leaves = draw.decide("leave", people.seen, leave_if_few_alike, where=who)
         seats = people.seats.jump(draw, "to", leaves, present)
-        moved = (seats.cell != people.seats.cell) * present
+        moved = jnp.where(who > 0, (seats.cell != people.seats.cell) * present, people.moved)
         return Residents(seats, present, kind, self._seen(seats, present, kind, people.seen.wanted), moved)
+
+    def _move_one(self, draw: Draw, now: _Now, slot: Int[Array, ""], free: Free) -> _Now:
+        """After one has moved, who exchanges cells with an empty slot at random."""
+        people, kinds = now
+        cell = people.seats.cell
+        here, own = cell[slot], 1 + people.kind[slot]
+        cells, inside = self.town.around(here)
+        near = kinds[cells] * inside
+        seen = ((near > 0).sum(), (near == own).sum(), people.seen.wanted[slot])
+        asked = people.present[slot] * (free.total > 0)
+        view = Neighbours(*(jnp.asarray(x, jnp.float32)[None] for x in seen))
+        leaves = draw.decide("leave", view, leave_if_few_alike, where=asked[None])[0] > 0
+        other = free.slots[sampled(draw.uniform("to", size=1)[0], free.total)]
+        to = cell[other]
+        # Both ends at once: of two updates, one after the other, XLA would make copies of all.
+        ends, slots = jnp.stack([here, to]), jnp.stack([slot, other])
+        kinds = kinds.at[ends].set(jnp.where(leaves, jnp.stack([0.0, own]), kinds[ends]))
+        cell = cell.at[slots].set(jnp.where(leaves, ends[::-1], ends))
+        moved = people.moved.at[slot].set(leaves.astype(jnp.float32))
+        return eqx.tree_at(lambda p: (p.seats.cell, p.moved), people, (cell, moved)), kinds
 
     def observe(self, people: Residents) -> dict[str, Array]:
         share = people.seen.alike / jnp.maximum(people.seen.all, 1.0)
