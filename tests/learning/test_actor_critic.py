@@ -9,7 +9,7 @@ from tests.learning.games import levers
 
 import populace as pop
 from populace.learning.game import watched
-from populace.learning.ppo import _log_prob, _standardised, _weights
+from populace.learning.ppo import _standardised, _weights
 from populace.learning.rollout import rollout
 
 
@@ -27,7 +27,11 @@ def test_the_slope_is_the_score_times_the_advantage():
 
     def score(weights: object) -> jax.Array:
         policy = eqx.tree_at(lambda p: p.weights, brain.policy, weights)
-        said = jax.vmap(jax.vmap(lambda view, raw: _log_prob(policy, view, raw)))(batch.view, batch.raw)
+
+        def log_odds(view: jax.Array, raw: jax.Array) -> jax.Array:
+            return policy.actions.log_prob(policy.law(view), view, raw)[0]
+
+        said = jax.vmap(jax.vmap(jax.vmap(log_odds)))(batch.view, batch.raw)
         return -(batch.acted * batch.advantage * said).sum() / batch.acted.sum()
 
     for found, exact in zip(
