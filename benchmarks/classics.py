@@ -4,7 +4,8 @@ Sizes and rules are those of the public comparison of frameworks (JuliaDynamics/
 take simultaneous steps (Mesa by looking first and acting then; wolves and sheep one after another in random order,
 which is the same law); birds and neighbours act in turn as well, in random order on both sides. No time without a
 proof of the same work: over 30 seeds the means of agent-steps and of a few summaries agree within three standard
-errors, or the row is not printed.
+errors, or the row is not printed. The same holds for a prototype in plain JAX (`classics_plain.py`), a yardstick
+for the core: `plain_ratio` is how many times as long it takes.
 
 Times are processor time. Apart: set-up (the first state), compilation (the first call less a later one), and the steady
 run from the first state, with an observation a step on both sides; medians over seeds, populace before and after Mesa.
@@ -22,13 +23,14 @@ import json
 import statistics
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.random as jr
 import numpy as np
+from classics_plain import MODELS
 from measure import finish, show, timed
 
 import populace as pop
@@ -57,6 +59,7 @@ class Case:
     model: pop.Model
     summaries: Callable[[Series], dict[str, float]]
     plugs: tuple[pop.Plug, ...] = ()
+    rooms: dict[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -102,7 +105,7 @@ def wolf_sheep(
     sizes |= {"lambing": chances[0], "cubbing": chances[1]}
     model = WolfSheep(Grid(side, side), sheep, wolves, *rooms)
     model = pop.bind(model, {"regrowth": regrowth, "lambing": chances[0], "cubbing": chances[1]})
-    return Case("wolf-sheep", sizes, model, summaries)
+    return Case("wolf-sheep", sizes, model, summaries, rooms={"rooms": rooms})
 
 
 def forest_fire(side: int, density: float) -> Case:
@@ -168,6 +171,21 @@ class Ours:
             self.summaries.append(self.case.summaries(seen))
 
 
+def plainly(case: Case) -> tuple[list[float], list[dict[str, float]]] | None:
+    """Seconds and summaries of the plain prototype, over the seeds; None for rows in turn, of which there is none."""
+    sizes = dict(case.sizes)
+    if sizes.pop("in_turn", False):
+        return None
+    run = jax.jit(MODELS[case.peer](**sizes, **case.rooms))
+    jax.block_until_ready(run(jr.key(0)))
+    seconds, summaries = [], []
+    for seed in range(1, SEEDS + 1):
+        _, spent, seen = timed(lambda: jax.block_until_ready(run(jr.key(seed))))  # noqa: B023
+        seconds.append(spent)
+        summaries.append(case.summaries({name: np.asarray(values, np.float64) for name, values in seen.items()}))
+    return seconds, summaries
+
+
 def theirs(case: Case, python: str) -> list[dict[str, Any]]:
     """Mesa's runs, a row a seed."""
     command = [python, str(PEER), case.peer, json.dumps(case.sizes), str(SEEDS)]
@@ -204,6 +222,13 @@ def row(name: str, case: Case, python: str | None) -> dict[str, Any] | None:
         "setup_ms": median(ours.setup),
         "compile_ms": 1e3 * ours.compile,
     }
+    plain = plainly(case)
+    if plain is not None:
+        off = gaps(ours.summaries, plain[1])
+        if max(off.values()) > ERRORS:
+            print(f"{name}: the plain prototype does not do the same work. Standard errors apart: {off}")
+        else:
+            found |= {"plain_ms": median(plain[0]), "plain_ratio": median(plain[0]) / found["cpu_ms"]}
     if peers is None:
         return found
     apart = gaps(ours.summaries, [each["summaries"] for each in peers])
@@ -235,7 +260,11 @@ def main() -> None:
                 f"{name}: {found['cpu_ms']:.3g} ms, {found.get('mesa_ratio', float('nan')):.3g} times Mesa", flush=True
             )
     columns = list(dict.fromkeys(column for found in rows.values() for column in found))
-    show("The classics", ["model", *columns], [(name, *found.values()) for name, found in rows.items()])
+    show(
+        "The classics",
+        ["model", *columns],
+        [(name, *(found.get(column, float("nan")) for column in columns)) for name, found in rows.items()],
+    )
     finish(given, {"seeds": SEEDS, "compared": given.mesa is not None, "rows": rows})
 
 
