@@ -9,9 +9,9 @@ or the row is not printed.
 clock, for which a contestant may use every core. Set-up is the network and the first state; compiling is the first run
 less the median of later ones.
 
-Peers run in environments of their own (`pip install ambr`, `mesa-frames`, `mesa==3.3.1`, `starsim`):
+Peers run in environments of their own (`pip install ambr`, `mesa-frames`, `mesa==3.3.1`, `agentpy`, `starsim`):
 
-    python large.py --ambr PYTHON --mesa-frames PYTHON --mesa PYTHON --starsim PYTHON [--json] [--quick]
+    python large.py --ambr PYTHON --mesa-frames PYTHON --mesa PYTHON --agentpy PYTHON --starsim PYTHON [--json]
 
 A peer whose Python is not given is left out; a row without a peer has times and memory only. `--quick` runs a tenth of
 the agents.
@@ -33,7 +33,7 @@ from scipy.stats import norm, t
 
 ERRORS = 3.0
 HERE = Path(__file__).parent
-PEERS = ("ambr", "mesa-frames", "mesa", "starsim")
+PEERS = ("ambr", "mesa-frames", "mesa", "agentpy", "starsim")
 
 Answers = list[dict[str, Any]]
 
@@ -62,13 +62,13 @@ def epidemic(agents: int, steps: int, seeds: int) -> Case:
 
 
 WHOLE = (
-    wealth(100_000, ("ambr", "mesa-frames", "mesa"), 4),
+    wealth(100_000, ("ambr", "mesa-frames", "mesa", "agentpy"), 4),
     wealth(1_000_000, ("ambr", "mesa-frames"), 3),
     epidemic(100_000, 100, 10),
     epidemic(1_000_000, 50, 5),
     Case("layered epidemic, 1,000,000 people", "layered", {"agents": 1_000_000, "steps": 100}, (), 3),
 )
-QUICK = (wealth(10_000, ("ambr", "mesa-frames", "mesa"), 4), epidemic(100_000, 100, 5))
+QUICK = (wealth(10_000, ("ambr", "mesa-frames", "mesa", "agentpy"), 4), epidemic(100_000, 100, 5))
 
 
 class Contestant:

@@ -143,6 +143,40 @@ def mesa(sizes, seed):
     return run
 
 
+def agentpy(sizes, seed):
+    import agentpy as ap
+
+    class Person(ap.Agent):
+        def setup(self):
+            self.wealth = 1
+
+        def look(self):
+            self.pays = self.wealth > 0
+
+        def act(self):
+            if self.pays:
+                self.wealth -= 1
+                somebody = self.model.people.random()
+                somebody.wealth += 1
+
+    seen = Seen()
+
+    class Economy(ap.Model):
+        def setup(self):
+            self.people = ap.AgentList(self, sizes["agents"], Person)
+
+        def step(self):
+            self.people.look()
+            self.people.act()
+
+        def update(self):
+            if self.t > 0:
+                seen.look(list(self.people.wealth))
+
+    model = Economy({"steps": sizes["steps"], "seed": seed})
+    return lambda: (model.run(display=False), seen.summaries())[1]
+
+
 def starsim(sizes, seed):
     import starsim as ss
 
@@ -177,7 +211,7 @@ def starsim(sizes, seed):
     return run
 
 
-CASES = {"ambr": ambr, "mesa-frames": mesa_frames, "mesa": mesa, "starsim": starsim}
+CASES = {"ambr": ambr, "agentpy": agentpy, "mesa-frames": mesa_frames, "mesa": mesa, "starsim": starsim}
 
 
 def serve(make, sizes):
