@@ -193,8 +193,7 @@ class Draw:
                 f"not {type(name).__name__}; for a loop use draw.loop"
             )
         check_name("child", name)
-        code = self._claim(name)
-        made = self._make(fold(self._key, code, written=self._frame.long), self._at(name), self._frame, follow=follow)
+        made = self._make(self._claim(name), self._at(name), self._frame, follow=follow)
         self._children.append(made)
         return made
 
@@ -206,8 +205,7 @@ class Draw:
         check_name("loop", name)
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise SiteError(f"loop '{self._at(name)}': the number of turns is a plain integer from 0, not {n}")
-        code = self._claim(name)
-        key, path, outer = fold(self._key, code, written=self._frame.long), self._at(name), self._frame
+        key, path, outer = self._claim(name), self._at(name), self._frame
         long = outer.long or n >= MANY_TURNS
         carry = jax.tree.map(strong, carry)
         memory = outer.memory
@@ -277,7 +275,8 @@ class Draw:
                 "Draw for the whole population at once, loop with draw.loop, and choose with where="
             )
 
-    def _claim(self, name: str | int) -> int:
+    def _claim(self, name: str | int) -> Key:
+        """The key of a name, which nothing else may take in this step."""
         self._guard(name)
         code = stable_hash(name)
         if str(name) in self._texts:
@@ -289,7 +288,7 @@ class Draw:
             raise SiteError(f"sites '{self._at(name)}' and '{self._at(known)}' share a hash: rename one of them")
         self._names[code] = name
         self._texts.add(str(name))
-        return code
+        return fold(self._key, code, written=self._frame.long)
 
     def _site(
         self,
@@ -304,12 +303,10 @@ class Draw:
         if not isinstance(name, str):
             raise SiteError(f"a site's name is a text, not {name!r}")
         check_name("site", name)
-        code = self._claim(name)
-        path = self._at(name)
+        key, path = self._claim(name), self._at(name)
         mask = None if where is None else as_float(where)
         shape = mechanism.batch if free else self._shape(path, mechanism, mask, size, lone)
         mask = None if mask is None else jnp.broadcast_to(mask, shape)
-        key = fold(self._key, code, written=self._frame.long)
         site = Site(path, mechanism, mask, shape, key, self._time, None if free else self._follow, self._frame)
         self._frame.listed[path] = Listed(path, mechanism.kind, shape)
         return self._through(0)(site)

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from ..core.draw import Draw
 from ..core.shapes import zeros
@@ -57,6 +57,14 @@ class AllPairs(Near):
         mine = jax.tree.map(lambda x: _filled(x, parts * width).reshape(parts, width, *x.shape[1:]), everyone)
         found = jax.lax.map(lambda part: self._over_others(kernel, part, everyone), mine)
         return jax.tree.map(lambda x: x.reshape(-1)[: self.size], found)
+
+    def total_of(self, agent: Int[Array, ""], kernel: Kernel, values: Any = None) -> Any:
+        """What `total` says of one agent: a tree of scalars, for the work of one against all others."""
+        everyone = columns(self.position), values
+        mine = jax.tree.map(lambda x: x[agent], everyone)
+        square, found = jax.vmap(lambda other: of_pair(kernel, self.extent, mine, other))(everyone)
+        near = close(square, self.radius) & (jnp.arange(self.size) != agent)
+        return jax.tree.map(lambda value: masked(near, value).sum(), found)
 
     def _over_others(self, kernel: Kernel, mine: Any, everyone: Any) -> Any:
         """The sums of the agents `mine`; AT_ONCE others at a time."""

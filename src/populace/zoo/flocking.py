@@ -9,7 +9,7 @@ direction form; without cohesion and alignment none do; separation keeps birds a
 sky makes no difference.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,8 +21,9 @@ from ..core.activation import Activation, Acts
 from ..core.domain import nonnegative, positive
 from ..core.draw import Draw
 from ..core.model import Model, parameter
+from ..interact.all_pairs import AllPairs
 from ..interact.box import Box
-from ..interact.pairs import Extent, Pair, close
+from ..interact.pairs import Extent, Pair, columns
 
 
 class Birds(eqx.Module):
@@ -85,25 +86,18 @@ class Flocking(Model):
         return self.activation.activate(draw, birds, acts)
 
     def _fly(self, draw: Draw, birds: Birds) -> Birds:
-        turned = draw.decide("turn", self._sight(birds), self._rule)
+        near = self.sky.within(birds.position, self.vision, self.reach)
+        sight = _sight(near.total(self._seen, columns(birds.heading)), birds.heading)
+        turned = draw.decide("turn", sight, self._rule)
         heading = _direction(turned, birds.heading)
         return Birds(self.sky.inside(birds.position + self.speed * heading), heading)
 
     def _fly_one(self, draw: Draw, birds: Birds, bird: Int[Array, ""]) -> Birds:
         """After one bird has looked at all others and flown."""
-        position, heading = (jax.lax.dynamic_slice_in_dim(part, bird, 1) for part in (birds.position, birds.heading))
-        extent = Extent(self.sky.sides, self.sky.periodic)
-        axes = range(len(self.sky.sides))
-        apart = [extent.apart(position[0, axis], birds.position[:, axis], axis) for axis in axes]
-        square = sum((way * way for way in apart[1:]), start=apart[0] * apart[0])
-        near = close(square, self.vision) & (jnp.arange(self.birds) != bird)
-        crowd = near & (square < self.distance**2)
-
-        def total(mask: Array, columns: Sequence[Array]) -> Array:
-            return jnp.stack([jnp.where(mask, column, 0.0).sum() for column in columns])[None]
-
-        mates = total(near, [birds.heading[:, axis] for axis in axes])
-        sight = Sight(near.sum(dtype=jnp.float32)[None], total(near, apart), total(crowd, apart), mates, heading)
+        others = AllPairs(birds.position, self.vision, Extent(self.sky.sides, self.sky.periodic))
+        seen = others.total_of(bird, self._seen, columns(birds.heading))
+        position, heading = birds.position[bird, None], birds.heading[bird, None]
+        sight = _sight(jax.tree.map(lambda total: total[None], seen), heading)
         turned = _direction(draw.decide("turn", sight, self._rule), heading)
         flown = self.sky.inside(position + self.speed * turned)
         return Birds(birds.position.at[bird].set(flown[0]), birds.heading.at[bird].set(turned[0]))
@@ -112,23 +106,23 @@ class Flocking(Model):
         """The length of the mean heading: 1 if all fly in one direction."""
         return {"order": jnp.sqrt((birds.heading.mean(axis=0) ** 2).sum())}
 
-    def _sight(self, birds: Birds) -> Sight:
-        near = self.sky.within(birds.position, self.vision, self.reach)
-
-        def seen(pair: Pair) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
-            crowd = pair.square < self.distance**2
-            return jnp.float32(1.0), pair.apart, tuple(jnp.where(crowd, way, 0.0) for way in pair.apart), pair.theirs
-
-        headings = tuple(birds.heading[:, axis] for axis in range(len(self.sky.sides)))
-        count, *sums = near.total(seen, headings)
-        ways, crowd, mates = (jnp.stack(columns, axis=1) for columns in sums)
-        return Sight(count, ways, crowd, mates, birds.heading)
+    def _seen(self, pair: Pair) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
+        """What a neighbour adds to a sight."""
+        crowd = pair.square < self.distance**2
+        return jnp.float32(1.0), pair.apart, tuple(jnp.where(crowd, way, 0.0) for way in pair.apart), pair.theirs
 
     def _rule(self, sight: Sight, draw: Draw) -> Float[Array, "birds axes"]:
         """Wilensky's: the mean over neighbours of what pulls, added to one's own heading."""
         del draw
         pull = self.cohesion * sight.ways - self.separation * sight.crowd + self.alignment * sight.headings
         return sight.heading + pull / jnp.maximum(sight.neighbours, 1.0)[:, None]
+
+
+def _sight(seen: Any, heading: Float[Array, "birds axes"]) -> Sight:
+    """Of what was seen of all neighbours, an axis at a time."""
+    count, *sums = seen
+    ways, crowd, mates = (jnp.stack(parts, axis=1) for parts in sums)
+    return Sight(count, ways, crowd, mates, heading)
 
 
 def _direction(way: Float[Array, "birds axes"], otherwise: Float[Array, "birds axes"]) -> Float[Array, "birds axes"]:

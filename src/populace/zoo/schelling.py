@@ -50,7 +50,7 @@ class Residents(eqx.Module):
 
 
 _Now = tuple[Residents, Float[Array, " cells"]]
-"""People in the midst of a step, and what is on each cell: 0 nobody, 1 the second kind, 2 the first."""
+"""People in the midst of a step, and what is on each cell (`_laid`)."""
 
 
 class Free(NamedTuple):
@@ -106,8 +106,7 @@ class Schelling(Model):
             lambda draw, now, slot: self._move_one(draw, now, slot, free),
         )
         start = eqx.tree_at(lambda p: p.moved, people, jnp.zeros_like(people.moved))
-        kinds = people.seats.lay(people.present * (1 + people.kind))
-        end, _ = self.activation.activate(draw, (start, kinds), acts)
+        end, _ = self.activation.activate(draw, (start, _laid(people)), acts)
         seen = self._seen(end.seats, end.present, end.kind, end.seen.wanted)
         return eqx.tree_at(lambda p: p.seen, end, seen)
 
@@ -123,7 +122,7 @@ class Schelling(Model):
         """After one has moved, who exchanges cells with an empty slot at random."""
         people, kinds = now
         cell = people.seats.cell
-        here, own = cell[slot], 1 + people.kind[slot]
+        here, own = cell[slot], 2 - people.kind[slot]
         cells, inside = self.town.around(here)
         near = kinds[cells] * inside
         seen = ((near > 0).sum(), (near == own).sum(), people.seen.wanted[slot])
@@ -145,8 +144,7 @@ class Schelling(Model):
         return {"alike": (met * share).sum() / jnp.maximum(met.sum(), 1.0), "moved": people.moved.sum()}
 
     def look(self, people: Residents) -> Look:
-        kinds = people.seats.lay(people.present * (2 - people.kind))
-        return Look(self.town, (Layer("people", kinds, ("empty", "first kind", "second kind")),))
+        return Look(self.town, (Layer("people", _laid(people), ("empty", "first kind", "second kind")),))
 
     def _seen(self, seats: Seats, present: Array, kind: Array, wanted: Array) -> Neighbours:
         """Two sums over neighbours, read at each person's cell."""
@@ -154,6 +152,11 @@ class Schelling(Model):
         everyone = self.town.sum(seats.lay(present))
         first, all_ = seats.read(of_first), seats.read(everyone)
         return Neighbours(all_, jnp.where(kind > 0, first, all_ - first), wanted)
+
+
+def _laid(people: Residents) -> Float[Array, " cells"]:
+    """What is on each cell: 0 nobody, 1 the first kind, 2 the second."""
+    return people.seats.lay(people.present * (2 - people.kind))
 
 
 def leave_if_few_alike(seen: Neighbours, draw: Draw) -> Float[Array, " slots"]:
