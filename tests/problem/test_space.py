@@ -1,6 +1,7 @@
 """Spaces: the laws that every prior must obey, and what is refused."""
 
 import json
+import math
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from scipy import stats
 from populace._errors import DomainError, SpaceError
 from populace.core.domain import Domain, interval, nonnegative, positive, real, unit
 from populace.core.model import Parameter
+from populace.problem.prior import Prior
 from populace.problem.space import Space
 
 ONE = jnp.ones(2)
@@ -306,3 +308,35 @@ def test_its_description_is_the_same_in_every_process():
     """Numbers stand in the order of their names; that of numpyro's trees comes from a set, and changes."""
     space = Space(a=dist.Normal(3.0, 2.0), b=dist.Cauchy(1.0, 4.0), c=dist.Gamma(5.0, 6.0), d=dist.Laplace(8.0, 7.0))
     assert [one["numbers"] for one in space.describe().values()] == [[3.0, 2.0], [1.0, 4.0], [5.0, 6.0], [8.0, 7.0]]
+
+
+def test_priors_of_one_family_share_their_programs():
+    """A function compiled for one prior is not compiled again for other numbers or another name."""
+    made: list[Any] = []
+
+    @jax.jit
+    def density(prior: Any, value: Any) -> Any:
+        made.append(prior)
+        return prior.log_prob(value)
+
+    value = jnp.array([0.5])
+    for low in (0.1, 0.2):
+        for name in ("a", "b"):
+            prior = Prior(name, dist.LogUniform(low, 1.0))
+            assert float(density(prior, value)[0]) == pytest.approx(-math.log(0.5 * math.log(1.0 / low)), rel=1e-5)
+    assert len(made) == 1
+    assert float(density(Prior("a", dist.Uniform(0.1, 1.0)), value)[0]) == pytest.approx(-math.log(0.9), rel=1e-5)
+    assert len(made) == 2
+
+
+def test_a_distribution_of_ones_own_keeps_what_numpyro_does_not_carry():
+    class Wider(dist.Uniform):
+        def __init__(self, times: float):
+            self.times = times
+            super().__init__(0.0, 1.0)
+
+        def sample(self, key: Any, sample_shape: Any = ()) -> Any:
+            return super().sample(key, sample_shape) * self.times
+
+    drawn = Space(a=Wider(0.25)).sample(jr.key(0), 500)["a"]
+    assert 0.2 < float(drawn.max()) < 0.25

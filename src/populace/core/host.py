@@ -64,18 +64,18 @@ def split(key: Key, count: int) -> Key:
     return _keys(np.asarray(jr.key_data(whole))[:count], key)
 
 
-def by_rooms(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of a tree of float32 arrays with rows leading, compiled for few numbers of rows: it is given rows that
-    repeat the last one, and what it makes of them is dropped. Inside another program it is itself.
+def by_rooms(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A function of a thing and a tree of float32 arrays with rows leading, compiled for few numbers of rows: it is
+    given rows that repeat the last one, and what it makes of them is dropped. Inside another program it is itself.
     """
     compiled = jax.jit(function)
 
-    def call(tree: Any) -> Any:
-        if traced(tree):
-            return compiled(tree)
-        count = len(jax.tree.leaves(tree)[0])
+    def call(thing: Any, rows: Any) -> Any:
+        if traced(rows):
+            return compiled(thing, rows)
+        count = len(jax.tree.leaves(rows)[0])
         more = room(count) - count
-        out = compiled(jax.tree.map(lambda leaf: _padded(np.asarray(leaf, np.float32), more), tree))
+        out = compiled(thing, jax.tree.map(lambda leaf: _padded(np.asarray(leaf, np.float32), more), rows))
         return jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)[:count]), out)
 
     return call

@@ -3,6 +3,7 @@
 import functools
 import math
 import zlib
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import jax
@@ -13,6 +14,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import Transform, biject_to
+from numpyro.distributions.util import lazy_property
 
 from .._errors import SpaceError
 from .._types import Key
@@ -25,6 +27,7 @@ _FAR = 40.0
 """Where on the real line an end of a closed support is put; its image is the end, to float32."""
 
 
+@jax.tree_util.register_pytree_node_class
 @final
 class Prior:
     """A prior of `size` numbers in an array of shape `shape`.
@@ -32,6 +35,10 @@ class Prior:
     The way to the real line is that of the prior's own construction: one made by transforming another (a `LogUniform`
     is the exponential of a `Uniform`) is taken back to the other first, then by numpyro's bijection from its support.
     So what is spread over decades stays so on the real line.
+
+    To JAX it is a tree of numbers: a compiled function of it and of values serves all priors of its family and shape,
+    whatever their names. One that needs more than its numbers (draws for a rank, attributes that numpyro does not
+    carry over) is a tree without leaves, which compiles for itself alone.
 
     **Attributes:** `low`, `high`: arrays `shape`, float64, the ends of the support, infinite where there is none;
     `has_cdf`: whether numpyro knows the distribution function.
@@ -51,9 +58,29 @@ class Prior:
         self._core = _unwrapped(self._joint)
         self._way = _way(name, self._core)
         self.low, self.high = _ends(self._core, self._way, self.shape)
+        self._narrow = self.low.astype(np.float32), self.high.astype(np.float32)
         self._inside = _inside(self.low, self.high)
-        self._point = self._tried()[0]
+        self._point = np.zeros(self.shape, np.float32)
         self.has_cdf, self._has_icdf = self._knows("cdf"), self._knows("icdf")
+        self._tree = self._flattened()
+        self._point = self._tried()[0]
+        self._tree = self._flattened()
+
+    def tree_flatten(self) -> tuple[Sequence[Any], Any]:
+        """The numbers, and what else makes the prior."""
+        return self._tree
+
+    @classmethod
+    def tree_unflatten(cls, rest: Any, numbers: Iterable[Any]) -> "Prior":
+        """A prior without a name, for functions of values."""
+        if isinstance(rest, Prior):
+            return rest
+        made = object.__new__(cls)
+        made.shape, structure = rest
+        made.has_cdf = made._has_icdf = True
+        made._joint, made._way, made._narrow, made._inside, made._point = jax.tree.unflatten(structure, numbers)
+        made._core = _unwrapped(made._joint)
+        return made
 
     @property
     def size(self) -> int:
@@ -68,13 +95,17 @@ class Prior:
         return tuple(f"{self.name}[{', '.join(map(str, index))}]" for index in np.ndindex(*self.shape))
 
     def sample(self, key: Key, n: int) -> Float[Array, "n ..."]:
-        """Draws (n, *shape), strong float32, strictly inside the support; a name's numbers do not depend on others."""
-        own = jr.fold_in(key, zlib.crc32(self.name.encode()))
-        return jnp.clip(jnp.asarray(self._joint.sample(own, (n,)), jnp.float32), *self._inside)
+        """Draws (n, *shape), strong float32, strictly inside the support."""
+        return jnp.clip(jnp.asarray(self._joint.sample(key, (n,)), jnp.float32), *self._inside)
+
+    def own(self, key: Key) -> Key:
+        """The key of this name, so that its numbers do not depend on other parameters."""
+        return jr.fold_in(key, zlib.crc32(self.name.encode()))
 
     def log_prob(self, value: Float[Array, "n ..."]) -> Float[Array, " n"]:
         """The log-density (n,); minus infinity outside the support."""
-        held = (value >= jnp.asarray(self.low, value.dtype)) & (value <= jnp.asarray(self.high, value.dtype))
+        low, high = self._narrow
+        held = (value >= jnp.asarray(low, value.dtype)) & (value <= jnp.asarray(high, value.dtype))
         inside = _rows(held).all(1)
         safe = jnp.where(inside.reshape((-1,) + (1,) * len(self.shape)), value, jnp.asarray(self._point, value.dtype))
         return jnp.where(inside, self._joint.log_prob(safe), -jnp.inf)
@@ -103,10 +134,14 @@ class Prior:
             value = after
         return total
 
+    def log_prob_real(self, real: Float[Array, "n size"]) -> Float[Array, " n"]:
+        """The log-density on the real line, (n,)."""
+        return self.log_prob(self.from_real(real)) + self.log_jacobian(real)
+
     def cdf(self, value: Float[Array, "n ..."]) -> Float[Array, "n size"]:
         """The prior probability of a smaller number, one by one, (n, size)."""
         if self.has_cdf:
-            bounded = jnp.clip(value, jnp.asarray(self.low, value.dtype), jnp.asarray(self.high, value.dtype))
+            bounded = jnp.clip(value, *(jnp.asarray(end, value.dtype) for end in self._narrow))
             return jnp.clip(_rows(jnp.asarray(self._core.cdf(bounded))), 0.0, 1.0)
         ranked = jnp.asarray(self._ranked)
         below = jax.vmap(lambda draws, x: jnp.searchsorted(draws, x, side="right"), in_axes=1, out_axes=1)
@@ -143,7 +178,14 @@ class Prior:
     def _ranked(self) -> np.ndarray:
         """Draws in rising order, number by number, (_DRAWS, size): made when first needed, be it inside a `jit`."""
         with jax.ensure_compile_time_eval():
-            return np.sort(np.asarray(_rows(self.sample(jr.key(0), _DRAWS))), axis=0)
+            return np.sort(np.asarray(_rows(self.sample(self.own(jr.key(0)), _DRAWS))), axis=0)
+
+    def _flattened(self) -> tuple[Sequence[Any], Any]:
+        if self.has_cdf and self._has_icdf and _carried(self._joint):
+            parts = self._joint, self._way, self._narrow, self._inside, self._point
+            numbers, structure = jax.tree.flatten(parts)
+            return [_on_device(number) for number in numbers], (self.shape, structure)
+        return (), self
 
     def _knows(self, function: str) -> bool:
         """Whether numpyro has this function for the prior; only its shapes are worked out."""
@@ -161,18 +203,34 @@ class Prior:
             raise SpaceError(
                 f"the prior of '{self.name}' reaches from {self.low} to {self.high}: the first must be less"
             )
-
-        def trial(key: Key) -> tuple[Array, Array]:
-            drawn = self.sample(key, _TRIED)
-            return drawn, self._joint.log_prob(drawn)
-
         try:
-            drawn, density = jax.jit(trial)(jr.key(0))
+            drawn, density = _trial(self, self.own(jr.key(0)))
         except NotImplementedError as error:
             raise SpaceError(f"the prior of '{self.name}' cannot be sampled: take a proper distribution") from error
         if not (np.isfinite(np.asarray(drawn)).all() and np.isfinite(np.asarray(density)).all()):
             raise SpaceError(f"the prior of '{self.name}' draws or weighs NaN or infinity: check its parameters")
         return np.asarray(drawn)
+
+
+@jax.jit
+def _trial(prior: Prior, key: Key) -> tuple[Array, Array]:
+    drawn = prior.sample(key, _TRIED)
+    return drawn, prior._joint.log_prob(drawn)
+
+
+def _carried(part: Any) -> bool:
+    """Whether numpyro takes a distribution apart and puts it together again without losing an attribute."""
+    if not isinstance(part, dist.Distribution):
+        return True
+    known = {*type(part).gather_pytree_data_fields(), *type(part).gather_pytree_aux_fields(), "reparametrized_params"}
+    lazy = {name for name in vars(part) if isinstance(getattr(type(part), name, None), lazy_property)}
+    return vars(part).keys() - lazy <= known and all(map(_carried, vars(part).values()))
+
+
+def _on_device(number: Any) -> Any:
+    """An array of float32 for what is a float on the host; whole numbers stay as they are."""
+    real = isinstance(number, float | np.floating) or (isinstance(number, np.ndarray) and number.dtype.kind == "f")
+    return jax.device_put(np.asarray(number, np.float32)) if real else number
 
 
 def _numbers(part: Any) -> list[Any]:

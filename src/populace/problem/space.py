@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, final
 
 import jax
@@ -13,9 +12,18 @@ from jaxtyping import Array, ArrayLike, Float
 from .._errors import DomainError, SpaceError, did_you_mean
 from .._types import Key, Parameters
 from ..core.domain import Domain
-from ..core.host import by_rooms, placed, traced
+from ..core.host import by_rooms, joined, placed, traced
 from ..core.model import Parameter
 from .prior import Prior
+
+_Function = Callable[[Prior, Array], Array]
+
+_sample = jax.jit(Prior.sample, static_argnums=2)
+_log_prob = by_rooms(Prior.log_prob)
+_log_jacobian = by_rooms(Prior.log_jacobian)
+_log_prob_real = by_rooms(Prior.log_prob_real)
+_to_real, _from_real = by_rooms(Prior.to_real), by_rooms(Prior.from_real)
+_cdf, _from_unit = by_rooms(Prior.cdf), by_rooms(Prior.from_unit)
 
 
 @final
@@ -39,14 +47,6 @@ class Space:
         self._priors = {name: Prior(name, prior) for name, prior in {**dotted, **named}.items()}
         if not self._priors:
             raise SpaceError("a space has at least one parameter: Space(beta=numpyro.distributions.Uniform(0.0, 1.0))")
-        self._sample = jax.jit(self._sampled, static_argnums=1)
-        self._log_prob = by_rooms(partial(self._sum, Prior.log_prob))
-        self._log_jacobian = by_rooms(partial(self._sum, Prior.log_jacobian))
-        self._log_prob_real = by_rooms(self._density)
-        self._to_real = by_rooms(partial(self._columns, Prior.to_real))
-        self._cdf = by_rooms(partial(self._columns, Prior.cdf))
-        self._from_real = by_rooms(partial(self._each, Prior.from_real))
-        self._from_unit = by_rooms(partial(self._each, Prior.from_unit))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,11 +94,11 @@ class Space:
 
         A parameter's draws depend on the key and its own name only: adding another changes none.
         """
-        return self._sample(key, int(n))
+        return {name: _sample(prior, prior.own(key), int(n)) for name, prior in self._priors.items()}
 
     def log_prob(self, batch: Parameters) -> Float[Array, " n"]:
         """The log-density of the prior; minus infinity outside its support."""
-        return self._log_prob(self._given(batch))
+        return self._sum(_log_prob, self._given(batch))
 
     def flat(self, batch: Parameters) -> Float[Array, "n d"]:
         """The batch as a matrix."""
@@ -118,19 +118,19 @@ class Space:
         Each prior's way is numpyro's bijection from its support, after taking back what the prior is a transform of
         (a `LogUniform` goes by the logarithm). An end of a closed support is put at +-40; outside it is NaN.
         """
-        return self._to_real(self._given(batch))
+        return self._columns(_to_real, self._given(batch))
 
     def from_real(self, real: Float[ArrayLike, "n d"]) -> dict[str, Float[Array, "n ..."]]:
         """The inverse of `to_real`, strictly inside the support."""
-        return self._from_real(self._parts(real))
+        return self._each(_from_real, self._parts(real))
 
     def log_jacobian(self, real: Float[ArrayLike, "n d"]) -> Float[Array, " n"]:
         """Log |det d from_real / d real|."""
-        return self._log_jacobian(self._parts(real))
+        return self._sum(_log_jacobian, self._parts(real))
 
     def log_prob_real(self, real: Float[ArrayLike, "n d"]) -> Float[Array, " n"]:
         """The log-density of the prior on the real line."""
-        return self._log_prob_real(self._parts(real))
+        return self._sum(_log_prob_real, self._parts(real))
 
     def cdf(self, batch: Parameters) -> Float[Array, "n d"]:
         """Each number on its prior's probability scale, in [0, 1].
@@ -138,7 +138,7 @@ class Space:
         By numpyro's distribution function; where there is none (several dependent numbers, some rare families), by
         the rank among 20,000 draws under a fixed key, whose error is at most 0.0035 (one standard error).
         """
-        return self._cdf(self._given(batch))
+        return self._columns(_cdf, self._given(batch))
 
     def from_unit(self, unit: Float[ArrayLike, "n d"]) -> dict[str, Float[Array, "n ..."]]:
         """The batch at given prior probabilities, the inverse of `cdf`: it turns a design on the unit cube into one
@@ -146,7 +146,7 @@ class Space:
 
         **Raises:** `SpaceError` where numbers of one prior depend on each other.
         """
-        return self._from_unit(self._parts(unit))
+        return self._each(_from_unit, self._parts(unit))
 
     def check(self, parameters: Mapping[str, Parameter]) -> None:
         """Whether the space fits a simulator's parameters; one that names none takes any.
@@ -196,20 +196,16 @@ class Space:
         cuts = np.cumsum([prior.size for prior in self._priors.values()])[:-1]
         return dict(zip(self._priors, on.split(rows, cuts, axis=1), strict=True))
 
-    def _sampled(self, key: Key, n: int) -> dict[str, Array]:
-        return {name: prior.sample(key, n) for name, prior in self._priors.items()}
-
-    def _each(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> dict[str, Array]:
+    def _each(self, of: _Function, values: dict[str, Array]) -> dict[str, Array]:
         return {name: of(prior, values[name]) for name, prior in self._priors.items()}
 
-    def _density(self, parts: dict[str, Array]) -> Array:
-        return self._sum(Prior.log_prob, self._each(Prior.from_real, parts)) + self._sum(Prior.log_jacobian, parts)
+    def _sum(self, of: _Function, values: dict[str, Array]) -> Array:
+        terms = list(self._each(of, values).values())
+        return jnp.stack(terms).sum(0) if traced(terms) else jax.device_put(np.stack(terms).sum(0))
 
-    def _sum(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> Array:
-        return jnp.stack(list(self._each(of, values).values())).sum(0)
-
-    def _columns(self, of: Callable[[Prior, Array], Array], values: dict[str, Array]) -> Array:
-        return jnp.concatenate(list(self._each(of, values).values()), axis=1)
+    def _columns(self, of: _Function, values: dict[str, Array]) -> Array:
+        columns = list(self._each(of, values).values())
+        return jnp.concatenate(columns, axis=1) if traced(columns) else joined(columns, axis=1)
 
 
 def _check_domain(prior: Prior, domain: Domain) -> None:
