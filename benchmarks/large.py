@@ -9,9 +9,11 @@ or the row is not printed.
 clock, for which a contestant may use every core. Set-up is the network and the first state; compiling is the first run
 less the median of later ones.
 
-Peers run in environments of their own (`pip install ambr`, `mesa-frames`, `mesa==3.3.1`, `agentpy`, `starsim`):
+Peers run in environments of their own (`pip install ambr`, `mesa-frames`, `mesa==3.3.1`, `agentpy`, `abmax`, `starsim`,
+`covasim`):
 
-    python large.py --ambr PYTHON --mesa-frames PYTHON --mesa PYTHON --agentpy PYTHON --starsim PYTHON [--json]
+    python large.py --ambr PYTHON --mesa-frames PYTHON --mesa PYTHON --agentpy PYTHON --abmax PYTHON \
+        --starsim PYTHON --covasim PYTHON [--json]
 
 A peer whose Python is not given is left out; a row without a peer has times and memory only. `--quick` runs a tenth of
 the agents.
@@ -33,7 +35,7 @@ from scipy.stats import norm, t
 
 ERRORS = 3.0
 HERE = Path(__file__).parent
-PEERS = ("ambr", "mesa-frames", "mesa", "agentpy", "starsim")
+PEERS = ("ambr", "mesa-frames", "mesa", "agentpy", "abmax", "starsim", "covasim")
 
 Answers = list[dict[str, Any]]
 
@@ -58,17 +60,17 @@ def wealth(agents: int, peers: tuple[str, ...], seeds: int) -> Case:
 def epidemic(agents: int, steps: int, seeds: int) -> Case:
     days = [day for day in (10, 20, 30, 50, 100) if day <= steps]
     sizes = {"agents": agents, "steps": steps, "half": 5, "seeded": 0.01, "beta": 0.025, "days_ill": 10, "days": days}
-    return Case(f"SIR, {agents:,} agents", "epidemic", sizes, ("starsim",), seeds)
+    return Case(f"SIR, {agents:,} agents", "epidemic", sizes, ("starsim", "covasim"), seeds)
 
 
 WHOLE = (
-    wealth(100_000, ("ambr", "mesa-frames", "mesa", "agentpy"), 4),
-    wealth(1_000_000, ("ambr", "mesa-frames"), 3),
+    wealth(100_000, ("ambr", "mesa-frames", "mesa", "agentpy", "abmax"), 4),
+    wealth(1_000_000, ("ambr", "mesa-frames", "abmax"), 8),
     epidemic(100_000, 100, 10),
     epidemic(1_000_000, 50, 5),
     Case("layered epidemic, 1,000,000 people", "layered", {"agents": 1_000_000, "steps": 100}, (), 3),
 )
-QUICK = (wealth(10_000, ("ambr", "mesa-frames", "mesa", "agentpy"), 4), epidemic(100_000, 100, 5))
+QUICK = (wealth(10_000, ("ambr", "mesa-frames", "mesa", "agentpy", "abmax"), 4), epidemic(100_000, 100, 5))
 
 
 class Contestant:

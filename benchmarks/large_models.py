@@ -44,7 +44,7 @@ def wealth(sizes: Sizes, seed: int) -> Made:
 
 
 class Daily(SIR):
-    """Starsim's order of a day: who is infected infects, and then recovers, new cases among them."""
+    """Starsim's order of a day, and Covasim's: who is infected infects, and then recovers, new cases among them."""
 
     def step(self, draw: pop.Draw, people: People) -> People:
         susceptible = 1 - people.infected - people.recovered

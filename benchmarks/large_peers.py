@@ -6,9 +6,10 @@ reads seeds, one a line, and answers each with a JSON object: seconds of set-up 
 summaries, and the peak memory so far. Written as each framework's own guide writes such a model.
 
 Wealth: all who own something pay a unit to somebody at random, all at the same time, and a step's penniless share and
-Gini coefficient are recorded. Epidemic: Starsim's own SIR on a static random network.
+Gini coefficient are recorded. Epidemic: Starsim's own SIR and Covasim, each on Starsim's static random network.
 """
 
+import functools
 import json
 import resource
 import sys
@@ -177,6 +178,83 @@ def agentpy(sizes, seed):
     return lambda: (model.run(display=False), seen.summaries())[1]
 
 
+@functools.cache
+def abmax_money():
+    """How people of abmax are made, and the compiled run of them, which seeds share.
+
+    Two updates of all agents and what passes between them, as its guide has it: an interaction gives each agent its
+    input, here a sum at an index, since a matrix of who meets whom would have agents^2 entries.
+    """
+    import jax
+    import jax.numpy as jnp
+    from abmax.functions import create_agents, jit_step_agents
+    from abmax.structs import Agent, Params, Set, Signal, State
+    from flax import struct
+
+    @struct.dataclass
+    class Person(Agent):
+        @staticmethod
+        def create_agent(agent_type, params, id, active_state, key):
+            state = State({"wealth": params.content["wealth"], "gives": jnp.array([0]), "to": jnp.array([0])})
+            return Person(id, active_state, 0.0, agent_type, None, state, None, key)
+
+        @staticmethod
+        def give(agent, input, step_params):
+            key, mine = jax.random.split(agent.key)
+            wealth = agent.state.content["wealth"]
+            gives = jnp.where(wealth > 0, 1, 0)
+            to = jax.random.randint(mine, (1,), 0, step_params.content["people"])
+            return agent.replace(state=State({"wealth": wealth - gives, "gives": gives, "to": to}), key=key)
+
+        @staticmethod
+        def receive(agent, input, step_params):
+            content = agent.state.content
+            return agent.replace(state=State({**content, "wealth": content["wealth"] + input.content["income"]}))
+
+    def create(agents, seed):
+        one = Params({"wealth": jnp.tile(1, (agents, 1))})
+        people = create_agents(Person, one, agents, agents, 0, jax.random.PRNGKey(seed))
+        return Set(agents, agents, people, id=0, set_type=0, params=None, state=None, policy=None, key=None)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def run(people, steps):
+        def step(people, _):
+            params = Params({"people": people.num_agents})
+            people = jit_step_agents(Person.give, params, None, people)
+            given = people.agents.state.content
+            income = jnp.zeros_like(given["wealth"]).at[given["to"].reshape(-1)].add(given["gives"])
+            people = jit_step_agents(Person.receive, params, Signal({"income": income}), people)
+            return people, people.agents.state.content["wealth"].reshape(-1)
+
+        return jax.lax.scan(step, people, None, length=steps)
+
+    return create, run
+
+
+def abmax(sizes, seed):
+    import jax
+
+    create, run = abmax_money()
+    people, seen = jax.block_until_ready(create(sizes["agents"], seed)), Seen()
+
+    def runs():
+        for wealth in np.asarray(run(people, sizes["steps"])[1]):
+            seen.look(wealth)
+        return seen.summaries()
+
+    return runs
+
+
+def course(sim, results, sizes):
+    """Runs an epidemic of Starsim's kind."""
+    sim.run()
+    ever = np.asarray(results.n_infected) + np.asarray(results.n_recovered)
+    days = {f"ever infected, day {day}": float(ever[day - 1]) for day in sizes["days"]}
+    edges = len(sim.networks[0].edges.p1)
+    steps = sizes["agents"] * len(ever)
+    return {**days, "recovered, end": float(results.n_recovered[-1]), "edges": edges, "agent-steps": steps}
+
+
 def starsim(sizes, seed):
     import starsim as ss
 
@@ -198,20 +276,38 @@ def starsim(sizes, seed):
         verbose=0,
     )
     sim.init()
-
-    def run():
-        sim.run()
-        found = sim.results[sir.name]
-        ever = np.asarray(found.n_infected) + np.asarray(found.n_recovered)
-        days = {f"ever infected, day {day}": float(ever[day - 1]) for day in sizes["days"]}
-        edges = len(sim.networks[0].edges.p1)
-        steps = sizes["agents"] * len(ever)
-        return {**days, "recovered, end": float(found.n_recovered[-1]), "edges": edges, "agent-steps": steps}
-
-    return run
+    return lambda: course(sim, sim.results[sir.name], sizes)
 
 
-CASES = {"ambr": ambr, "agentpy": agentpy, "mesa-frames": mesa_frames, "mesa": mesa, "starsim": starsim}
+def covasim(sizes, seed):
+    """Covasim with its one layer of random contacts, `a`, as many for each as Starsim's; all cases silent and alike:
+    infectious at once and at a constant rate, for days of an exponential law, and immune afterwards.
+    """
+    import covasim as cv
+    import starsim as ss
+
+    sim = cv.Sim(
+        pop_size=sizes["agents"],
+        networks=ss.RandomNet(name="a", n_contacts=2 * sizes["half"], dynamic=False, uniform_targets=True),
+        n_days=sizes["steps"] - 1,
+        rand_seed=seed,
+        verbose=0,
+        init_prev=ss.bernoulli(sizes["seeded"]),
+        beta=sizes["beta"],
+        beta_dist={"dist": "uniform", "par1": 1.0, "par2": 1.0},
+        viral_dist={"frac_time": 0.3, "load_ratio": 1, "high_cap": 4},
+        prog_by_age=False,
+        rel_symp_prob=0.0,
+        dur_exp2inf=ss.constant(ss.days(0)),
+        dur_asym2rec=ss.expon(ss.days(sizes["days_ill"])),
+        use_waning=False,
+    )
+    sim.init()
+    return lambda: course(sim, sim.results.covid, sizes)
+
+
+MONEY = {"abmax": abmax, "agentpy": agentpy, "ambr": ambr, "mesa-frames": mesa_frames, "mesa": mesa}
+CASES = {**MONEY, "covasim": covasim, "starsim": starsim}
 
 
 def serve(make, sizes):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from populace._errors import ModelError
+from populace.core.draw import Draw
 from populace.interact.mixing import ContactMatrix, Groups, WellMixed
 from populace.interact.network import Network
 
@@ -20,6 +21,17 @@ def test_well_mixed_is_the_complete_network():
 def test_counts_of_a_million_are_exact():
     infected = (jnp.arange(1_000_000) % 3 == 0).astype(jnp.float32)
     assert float(WellMixed(1_000_000).sum(infected)[1]) == 333_334.0
+
+
+def test_among_millions_nobody_is_found_by_more_than_others_are():
+    """How many find an agent is then a Poisson number, of variance 1 with an error of sqrt(2 / size). Places that are
+    found as float32 shares of all make it 1.006, eleven errors off.
+    """
+    size = 6_000_000
+    met = WellMixed(size).neighbour(Draw(jr.key(0)), "meet").index
+    found = np.bincount(np.asarray(met), minlength=size)
+    assert len(found) == size and not (np.asarray(met) == np.arange(size)).any()
+    np.testing.assert_allclose(found.var(), 1.0, atol=5 * np.sqrt(2 / size))
 
 
 def test_groups_are_cliques():
