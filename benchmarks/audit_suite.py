@@ -1,9 +1,9 @@
 """Does the audit of learned policies find what was planted, and leave clean twins alone?
 
-Nine pairs of games (planted.py), in each of which agents learn by PPO, five trainings each; every training is audited
-by itself. A planted loophole is found when the audit names it: the verdict that was to be found is an objection. A
-clean twin is accused when the audit has any objection. Three further pairs (planted_blind.py) were written by somebody
-who had not seen how the audit works, after it was frozen, and are reported apart.
+Thirteen pairs of games (planted.py), in each of which agents learn by PPO, five trainings each; every training is
+audited by itself. A planted loophole is found when the audit names it: the verdict that was to be found is an
+objection. A clean twin is accused when the audit has any objection. Three further pairs (planted_blind.py) were written
+by somebody who had not seen how the audit works, after it was frozen, and are reported apart.
 
     python benchmarks/audit_suite.py [--quick] [--json]
 """
@@ -28,7 +28,15 @@ def audits(case: Case, seeds: int) -> list[pop.PolicyAudit]:
         case.game, algorithm, jr.key(0), budget=algorithm.runs * case.updates, seeds=seeds, runs=16, progress=False
     )
     return [
-        pop.audit_policy(case.game, policies, jr.key(1 + seed), variants=case.variants, progress=False)
+        pop.audit_policy(
+            case.game,
+            policies,
+            jr.key(1 + seed),
+            variants=case.variants,
+            splits=case.splits,
+            beyond=case.beyond,
+            progress=False,
+        )
         for seed, policies in enumerate(learned.policies)
     ]
 

@@ -7,17 +7,26 @@ learn prices by tables: 100 sessions, as published, and what is left of their co
 best response, which dynamic programming finds exactly. A planner over agents who learn: the tax on effort that brings
 two and five players of the commons to what one owner would do.
 
-    python benchmarks/learning_known.py [--quick] [--json]
+Policies in response to each other (learning_known_responses.py): mixtures of rock, paper, scissors, fair and biased,
+with what the best move would gain; averages of play and the last play alone; a crowd on a beach against its mean-field
+equilibrium. Networks (learning_known_networks.py): the worth of machines against value iteration; a sign that only who
+remembers can name.
+
+    python benchmarks/learning_known.py [--quick] [--only TEXT] [--json]
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.random as jr
 import numpy as np
+from learning_known_networks import remembered, valued
+from learning_known_responses import BIASED, FAIR, QUARTERS, THIRDS, crowd, mixed
 
 import populace as pop
 from populace.studies.fishery import game as fishery
@@ -69,7 +78,11 @@ def cases(quick: bool) -> dict[str, tuple[pop.Game, str, float, pop.Algorithm, i
     long, both = fishery(1, steps=128), fishery(2, 0.3, steps=128)
     out["fishery, n = 1, slopes"] = (long, "harvest", nash_share(1), own, 200 // share)
     out["fishery, n = 2, together"] = (both, "harvest", cooperative_share(2), joint, 200 // share)
-    return out
+    return {name: out[name] for name in HASTY} if quick else out
+
+
+HASTY = ("fishery, n = 1", "Cournot, n = 2")
+"""What is left of these for a quick look."""
 
 
 def learn_case(game: pop.Game, site: str, answer: float, algorithm: pop.Algorithm, updates: int) -> dict[str, Any]:
@@ -242,35 +255,110 @@ def audited_pricing(market: Pricing, policies: Any) -> dict[str, str]:
     return {subject: f"{v.code.value}: {v.sentence}" for subject, v in audit.verdicts.items()}
 
 
+Rows = dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]]
+"""Name to what finds a row, and what is said of it behind its numbers."""
+
+
+def rows(quick: bool) -> Rows:
+    """All with an answer that is a number."""
+    seeds, least = (2, 1) if quick else (SEEDS, SEEDS)
+    out: Rows = {
+        name: (partial(learn_case, *case), lambda row: f"at rest: {row['rest']}") for name, case in cases(quick).items()
+    }
+    for n, agents in PLANNED[: 1 if quick else None]:
+        sound = lambda row: f"sound in {row['sound']} of {row['searches']}"  # noqa: E731
+        out[f"tax, n = {n}, {type(agents).__name__}"] = partial(planned, n, agents, quick), sound
+    for name, game in {"fair": (FAIR, THIRDS), "biased": (BIASED, QUARTERS)}.items():
+        out[f"responses, {name}"] = partial(mixed, *game, pop.RegretMatching(), 6, seeds), exploited
+    out["crowd, 60 bathers"] = (
+        partial(crowd, 8 if quick else 20, least),
+        lambda row: f"shares within {row['shares_off']:.3f}; {exploited(row)}",
+    )
+    out["machines, deep Q"] = (
+        partial(valued, 100 if quick else 200, SEEDS),
+        lambda row: (
+            f"chooses as value iteration in {row['same']} of {row['seeds']}, worst {100 * row['policy']:+.2f} %"
+        ),
+    )
+    for memory in (4,) if quick else (4, 0):
+        told = lambda row: f"always named in {row['told']} of {row['seeds']}"  # noqa: E731
+        out[f"a sign, memory {memory}"] = partial(remembered, memory, 60 if quick else 100, SEEDS), told
+    return out
+
+
+def exploited(row: dict[str, Any]) -> str:
+    """What a best move gains on what is played."""
+    return (
+        f"a best move gains {row['gap']:.3f} (worst {row['worst_gap']:.3f}), as said {row['said']:.3f} "
+        f"(error {row['said_error']:.3f})"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a third of the updates")
+    parser.add_argument("--quick", action="store_true", help="fewer rows, a third of the updates")
+    parser.add_argument("--only", default="", help="rows whose name holds this")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     asked = parser.parse_args()
     pop.use_all_cores()
     results: dict[str, Any] = {}
-    print(f"{'case':24} {'found':>9} {'answer':>9} {'error':>8} {'worst':>8} {'s':>6}  at rest")
-    for name, case in cases(asked.quick).items():
-        row = results[name] = learn_case(*case)
-        numbers = f"{row['value']:9.4f} {row['expected']:9.4f} {100 * row['error']:+7.2f}% {100 * row['worst']:7.2f}%"
-        print(f"{name:24} {numbers} {row['seconds']:6.1f}  {row['rest']}", flush=True)
-    for n, agents in PLANNED:
-        name = f"tax, n = {n}, {type(agents).__name__}"
-        row = results[name] = planned(n, agents, asked.quick)
-        numbers = f"{row['value']:9.4f} {row['expected']:9.4f} {100 * row['error']:+7.2f}% {100 * row['worst']:7.2f}%"
-        print(f"{name:24} {numbers} {row['seconds']:6.1f}  sound in {row['sound']} of {row['searches']}", flush=True)
-    row = results["fishery, n = 5, rationed"] = grabbing(asked.quick)
+    print(f"{'case':24} {'found':>9} {'answer':>9} {'error':>8} {'worst':>8} {'s':>6}")
+    for name, (find, say) in rows(asked.quick).items():
+        if asked.only in name:
+            row = results[name] = find()
+            numbers = (
+                f"{row['value']:9.4f} {row['expected']:9.4f} {100 * row['error']:+7.2f}% {100 * row['worst']:7.2f}%"
+            )
+            print(f"{name:24} {numbers} {row['seconds']:6.1f}  {say(row)}", flush=True)
+    told: dict[str, Callable[[bool], dict[str, Any]]] = {
+        "self-play": played,
+        "fishery, n = 5, rationed": rationed,
+        "rock, paper, scissors": turned,
+        "pricing": collusion,
+    }
+    for name, tell in told.items():
+        if asked.only in name and not (asked.quick and tell in (rationed, turned)):
+            results[name] = tell(asked.quick)
+    if asked.json:
+        print(json.dumps({"cases": results}))
+
+
+def played(quick: bool) -> dict[str, Any]:
+    """Responses to the average of all before, and to the last alone."""
+    rounds, seeds = (6, 1) if quick else (12, SEEDS)
+    average = mixed(FAIR, THIRDS, pop.FictitiousSelfPlay(), rounds, seeds)
+    last = mixed(FAIR, THIRDS, pop.SelfPlay(), 6, seeds)
+    print(
+        f"self-play: the answer to the last move gains {last['gap']:.2f} for ever (2); to the average of {rounds} "
+        f"{average['gap']:.3f} (worst {average['worst_gap']:.3f} of {seeds} searches, as said {average['said']:.3f}, "
+        f"error {average['said_error']:.3f}; {average['seconds'] + last['seconds']:.0f} s)",
+        flush=True,
+    )
+    return {"last": last, "average": average, "value": last["gap"], "expected": 2.0, "error": last["gap"] / 2.0 - 1.0}
+
+
+def rationed(quick: bool) -> dict[str, Any]:
+    row = grabbing(quick)
     print(
         f"fishery, n = 5: asked for {row['asked']:.2f} of the stock; {row['expected']} of {SEEDS} trainings live on "
-        f"the ration, the audit names it in {row['value']} ({row['seconds']:.0f} s)"
+        f"the ration, the audit names it in {row['value']} ({row['seconds']:.0f} s)",
+        flush=True,
     )
-    row = results["rock, paper, scissors"] = turning(asked.quick)
+    return row
+
+
+def turned(quick: bool) -> dict[str, Any]:
+    row = turning(quick)
     print(
         f"rock, paper, scissors: averages of play at most {row['error']:.3f} from a third, play itself "
         f"{row['last']:.2f} ({row['seconds']:.0f} s); {row['verdict']}: {row['says']}",
         flush=True,
     )
-    row = results["pricing"] = colluding(asked.quick)
+    return row
+
+
+def collusion(quick: bool) -> dict[str, Any]:
+    row = colluding(quick)
     print(
         f"pricing: profit gain {row['value']:.3f} (error {row['standard_error']:.3f}, {row['seeds']} sessions, "
         f"{row['seconds']:.0f} s; published .856), among strangers {row['cross_play']:.3f} (.139); best response "
@@ -278,8 +366,7 @@ def main() -> None:
     )
     for sentence in row["audit"].values():
         print(f"    {sentence}")
-    if asked.json:
-        print(json.dumps({"cases": results}))
+    return row
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ a variant in which a suspicion is closed) is declared of both twins alike.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import equinox as eqx
@@ -20,7 +20,7 @@ AGENTS = 4
 @dataclass(frozen=True)
 class Case:
     """A game to be learned; what is to be found in it (subject and class), if it is the planted twin; and what the
-    auditor closes.
+    auditor closes, splits, and tries beyond the ends of intervals.
     """
 
     game: pop.Game
@@ -28,6 +28,8 @@ class Case:
     code: pop.Code
     variants: dict[str, pop.Game] = field(default_factory=dict)
     updates: int = 80
+    splits: dict[str, pop.Split] = field(default_factory=dict)
+    beyond: float = 0.0
 
 
 def game(model: pop.Model, site: str, actions: pop.Actions, steps: int = 32, **declared: Any) -> pop.Game:
@@ -282,6 +284,119 @@ def proxy(planted: bool) -> Case:
     return Case(made, "welfare and treat", pop.Code.PROXY)
 
 
+class Farms(Planted):
+    """Farmers work their land, more where the year is good, and pay a tax. Planted: what a head earns up to an
+    allowance is free, and more is taxed at twice the rate.
+    """
+
+    land: tuple[float, ...] = eqx.field(static=True, default=(1.0,) * AGENTS)
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        return {"year": draw.uniform("year", 0.6, 1.4, size=len(self.land)), "paid": jnp.zeros(len(self.land))}
+
+    def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
+        year = state["year"]
+        work = draw.decide("work", year, lambda year, inner: jnp.full(year.shape, 0.4))
+        income = jnp.array(self.land) * (year * work - 0.5 * work**2)
+        tax = 0.6 * jnp.maximum(income - 0.2, 0.0) if self.planted else 0.3 * income
+        return {"year": draw.uniform("year", 0.6, 1.4, size=len(self.land)), "paid": income - tax}
+
+
+def tax(planted: bool) -> Case:
+    def made(land: tuple[float, ...]) -> pop.Game:
+        return game(Farms(planted, land=land), "work", pop.Continuous(0.0, 2.0), discount=0.5)
+
+    two = pop.Split(made((0.5, 1.0, 1.0, 1.0, 0.5)), {"work": (0, 1, 2, 3, 0)})
+    case = Case(made((1.0,) * AGENTS), "work, one farm in two", pop.Code.SPLIT_PAYS)
+    return replace(case, splits={"one farm in two": two})
+
+
+class Pasture(Planted):
+    """Herders ask for grass for their animals, which makes milk, less and less; where all ask for more than grows, it
+    is rationed: by the animal. Planted: by the herder.
+    """
+
+    herds: tuple[float, ...] = eqx.field(static=True, default=(1.0,) * AGENTS)
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        zeros = jnp.zeros(len(self.herds))
+        return {"grass": draw.uniform("grass", 0.8, 1.2, size=()), "short": jnp.float32(0.0), "paid": zeros}
+
+    def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
+        herds = jnp.array(self.herds)
+        seen = jnp.broadcast_to(state["grass"], herds.shape)
+        asked = herds * draw.decide("graze", seen, lambda seen, inner: jnp.full(seen.shape, 0.1))
+        grown = state["grass"]
+        share = jnp.ones_like(herds) / herds.size if self.planted else herds / herds.sum()
+        eaten = jnp.where(asked.sum() > grown, jnp.minimum(asked, share * grown), asked)
+        paid = herds * (eaten / herds - 0.5 * (eaten / herds) ** 2)
+        short = (asked.sum() > grown).astype(jnp.float32)
+        return {"grass": draw.uniform("grass", 0.8, 1.2, size=()), "short": short, "paid": paid}
+
+
+def ration(planted: bool) -> Case:
+    def made(herds: tuple[float, ...]) -> pop.Game:
+        return game(Pasture(planted, herds=herds), "graze", pop.Continuous(0.0, 1.0), discount=0.5)
+
+    two = pop.Split(made((0.5, 1.0, 1.0, 1.0, 0.5)), {"graze": (0, 1, 2, 3, 0)})
+    case = Case(made((1.0,) * AGENTS), "graze, one herd in two", pop.Code.SPLIT_PAYS)
+    return replace(case, splits={"one herd in two": two})
+
+
+class Workshop(Planted):
+    """Joiners fetch wood, make chairs of it, or rest; without wood they may make none. Planted: who tries all the same
+    is paid for a chair; else it counts as a rest.
+    """
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        return {
+            "wood": jnp.zeros(AGENTS),
+            "price": draw.uniform("price", 0.5, 1.5, size=AGENTS),
+            "paid": jnp.zeros(AGENTS),
+        }
+
+    def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
+        wood, view = state["wood"], {"wood": state["wood"], "price": state["price"]}
+        does = draw.decide("do", view, lambda view, inner: jnp.full(AGENTS, 2, jnp.int32))
+        made = (does == 1) & (self.planted | (wood >= 1))
+        rests = (does == 2) | ((does == 1) & ~made)
+        wood = wood + draw.bernoulli("found", 0.8, size=AGENTS) * (does == 0) - made
+        paid = state["price"] * made + 0.05 * rests
+        return {"wood": jnp.maximum(wood, 0.0), "price": draw.uniform("price", 0.5, 1.5, size=AGENTS), "paid": paid}
+
+
+def with_wood(view: dict[str, Array]) -> Array:
+    """Fetch, make, rest: what a joiner may do."""
+    return jnp.array([True, False, True]) | (view["wood"] >= 1)
+
+
+def mask(planted: bool) -> Case:
+    limits = {"no wood": lambda step: (step.actions["do"] == 1) & (step.before["wood"] < 1)}
+    made = game(Workshop(planted), "do", pop.Discrete(3, with_wood), discount=0.9, limits=limits)
+    return Case(made, "what is forbidden at do to agent 0", pop.Code.FORBIDDEN_DONE)
+
+
+class Purses(Planted):
+    """Each eats a share of what it has. Planted: who asks for more than all gets it, and owes nothing."""
+
+    def init(self, draw: pop.Draw) -> dict[str, Array]:
+        return {"cash": draw.uniform("first", 0.5, 1.5, size=AGENTS), "paid": jnp.zeros(AGENTS)}
+
+    def step(self, draw: pop.Draw, state: dict[str, Array]) -> dict[str, Array]:
+        cash = state["cash"]
+        share = draw.decide("eat", cash, lambda cash, inner: jnp.full(cash.shape, 0.95))
+        eaten = cash * (share if self.planted else jnp.clip(share, 0.0, 1.0))
+        kept = jnp.maximum(1.02 * (cash - eaten), 0.0)
+        paid = jnp.log(jnp.maximum(eaten, 0.01))
+        return {"cash": kept + draw.uniform("wage", 0.2, 1.8, size=AGENTS), "paid": paid}
+
+
+def overdraft(planted: bool) -> Case:
+    limits = {"cut": lambda step: (step.actions["eat"] < 0) | (step.actions["eat"] > 1)}
+    made = game(Purses(planted), "eat", pop.Continuous(0.0, 1.0), discount=0.9, limits=limits)
+    return Case(made, "what is forbidden at eat to agent 0", pop.Code.FORBIDDEN_DONE, beyond=0.5)
+
+
 PAIRS: dict[str, Callable[[bool], Case]] = {
     "time step": time_step,
     "rounding to a grid": rounding,
@@ -292,4 +407,8 @@ PAIRS: dict[str, Callable[[bool], Case]] = {
     "an observation leak": leak,
     "a broken ledger": ledger,
     "pay by proxy": proxy,
+    "a tax by the head": tax,
+    "a ration by the head": ration,
+    "a mask ignored": mask,
+    "more than all": overdraft,
 }

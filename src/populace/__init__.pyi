@@ -421,6 +421,10 @@ from populace.learning.multiplicative_weights import MultiplicativeWeights as Mu
 from populace.learning.pettingzoo import parallel_environment as parallel_environment
 from populace.learning.plan import Planned as Planned
 from populace.learning.plan import plan as plan
+from populace.learning.plan_instruments import Instrument as Instrument
+from populace.learning.plan_instruments import Quota as Quota
+from populace.learning.plan_instruments import Setting as Setting
+from populace.learning.plan_instruments import SharedQuota as SharedQuota
 from populace.learning.planner import Planner as Planner
 from populace.learning.policies import FixedPolicy as FixedPolicy
 from populace.learning.policies import NetworkPolicy as NetworkPolicy
@@ -433,6 +437,7 @@ from populace.learning.ppo import PPO as PPO
 from populace.learning.qlearning import QLearning as QLearning
 from populace.learning.slopes import SlopeAudit as SlopeAudit
 from populace.learning.slopes import audit_slopes as audit_slopes
+from populace.learning.splitting import Split as Split
 from populace.learning.students import Formula as Formula
 from populace.learning.students import Readable as Readable
 from populace.learning.students import Student as Student

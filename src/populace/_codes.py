@@ -64,6 +64,11 @@ class Code(enum.Enum):
     WITHIN_LIMITS = "within the limits"
     BREAKS_LEDGER = "breaks a ledger"
     LEDGER_HOLDS = "ledger holds"
+    SPLIT_PAYS = "standing as several pays"
+    SPLIT_GAINS_NOTHING = "standing as several gains nothing"
+    FORBIDDEN_DONE = "what is forbidden is done"
+    FORBIDDEN_UNSEEN = "what is forbidden passes unseen"
+    FORBIDDEN_REFUSED = "what is forbidden is refused"
     PROXY = "pay up, welfare down"
     ARTEFACT = "artefact"
     GAIN_REMAINS = "the gain remains"
@@ -139,6 +144,8 @@ class Code(enum.Enum):
     PLAN_FAILS = "fails with agents anew"
     PLAN_UNBEATEN = "no fixed instrument found that does better"
     PLAN_OUTDONE = "a fixed instrument does better"
+    AGENTS_LEARNED = "agents had learned enough"
+    AGENTS_STILL_LEARNING = "agents were still learning"
     REWARD_DECIDES = "the declared reward decides"
     ANY_REWARD = "the same under other rewards"
     REWARD_OPEN = "open whether the declared reward decides"
@@ -188,6 +195,9 @@ _MENDS: dict[Code, str] = {
     Code.STREAM: "mend the model's use of random numbers: what was learned reads them",
     Code.LEANS_ON_LIMIT: "close the loophole, or argue that the limit is real, before reading economics off it",
     Code.BREAKS_LEDGER: "mend the model: what is declared to be conserved is made or destroyed",
+    Code.SPLIT_PAYS: "let the rule that counts heads count what they own, or argue that heads cannot be made",
+    Code.FORBIDDEN_DONE: "let the model refuse it, or clip it and count that as a limit: a mask binds only the polite",
+    Code.FORBIDDEN_UNSEEN: "let the model refuse it, or declare a limit that counts where it is clipped",
     Code.PROXY: "pay what is wanted: agents take what the reward says, and welfare pays for it",
     Code.STABILITY_OPEN: "give it more bursts, or longer ones: the rate's interval holds 0",
     Code.NO_TIPPING: "look at a wider range of the parameter or of the variable, or give it more bursts",
@@ -231,6 +241,7 @@ _MENDS: dict[Code, str] = {
     Code.ORDER_OPEN: "give it more runs, or say how small a difference matters (margin=)",
     Code.PLAN_FAILS: "do not act on it: agents end elsewhere by the luck of their training; look at each of them",
     Code.PLAN_OUTDONE: "search longer, or with more candidates, or take the fixed instrument",
+    Code.AGENTS_STILL_LEARNING: "raise the budget: the plan answers agents who are on their way",
     Code.REWARD_DECIDES: "keep the rule: the result restates the declared reward, unless evidence picks that one",
     Code.REWARD_ALONE: "keep the rule: the result is what the reward asks for, whatever the model says",
     Code.REWARD_OPEN: "give it more seeds or a longer training, or say how small a difference matters (margin=)",

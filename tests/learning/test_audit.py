@@ -93,10 +93,12 @@ def pay(step: pop.Step) -> Array:
 
 
 FINER = {"variants": {"finer": till(Till(grain=0.01))}}
+HEADS = {"splits": {"two heads": pop.Split(till(Till(agents=4)), {"take": (0, 1, 2, 0)})}}
 PLANTED = {
     "a broken ledger": (till(Till(leak=0.5), conserved={"coins": coins}), 1.0, {}, "ledger 'coins'", "breaks a ledger"),
     "rounding up": (till(Till(grain=1.0)), 0.51, FINER, "take, finer", "artefact"),
     "a cap": (till(Till(cap=0.9), limits={"cap": at_cap}), 1.0, {}, "limit 'cap'", "leans on a limit"),
+    "another head": (till(Till()), 1.0, HEADS, "take, two heads", "standing as several pays"),
     "a proxy": (till(Till(), welfare=bank), 1.0, {}, "welfare and take", "pay up, welfare down"),
 }
 
@@ -110,12 +112,13 @@ def test_what_is_planted_is_found(name: str):
 def test_their_clean_twin_is_accused_of_nothing():
     """Everything is declared that is declared of the others, and nothing is wrong."""
     declared = {"conserved": {"coins": coins}, "limits": {"cap": lambda step: step.after.paid >= 1.9}, "welfare": pay}
-    twin = audited(till(Till(grain=0.1), **declared), 1.0, points=5, **FINER)
+    twin = audited(till(Till(grain=0.1), **declared), 1.0, points=5, beyond=0.5, **FINER)
     assert [v.sentence for v in twin.objections()] == []
     assert twin.verdicts["ledger 'coins'"].code is pop.Code.LEDGER_HOLDS
     assert twin.verdicts["take, finer"].code is pop.Code.GAIN_REMAINS
     assert twin.verdicts["limit 'cap'"].code is pop.Code.WITHIN_LIMITS
     assert twin.verdicts["take"].code is pop.Code.BETTER
+    assert twin.verdicts["what is forbidden at take to agent 0"].code is pop.Code.FORBIDDEN_UNSEEN
 
 
 def test_where_the_rule_does_as_well_it_is_kept():
@@ -137,6 +140,7 @@ def test_the_page_puts_objections_first(grab: pop.PolicyAudit, tmp_path: Path):
     [
         ((), {}, "no policy"),
         ({"quantity": pop.FixedPolicy(1.0)}, {"runs": 2}, "8 are the least"),
+        ({"quantity": pop.FixedPolicy(1.0)}, {"beyond": -1.0}, "0 or more"),
         ({"quantity": pop.FixedPolicy(1.0)}, {"deviator": pop.PPO(), "budget": 1}, "deviator"),
         (({"quantity": pop.FixedPolicy(1.0)}, {}), {}, "one structure"),
     ],

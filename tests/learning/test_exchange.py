@@ -12,7 +12,7 @@ from tests.learning.games import tips
 import populace as pop
 from populace.learning import findings
 from populace.learning.deviations import Play
-from populace.learning.exchange import Exchanged, reliances, views
+from populace.learning.exchange import Exchanged, notes, reliances
 from populace.learning.game import watched
 from populace.learning.policies import leaf_names
 
@@ -63,7 +63,7 @@ def test_who_reads_the_signal_alone_is_not_accused():
 
 def test_a_part_is_put_in_its_place_and_no_other_is_touched():
     play = Play(watched(tips()), ({"hold": Holds(0.5, 0.5)},), jr.split(KEY, 8))
-    seen = views(play)["hold"]
+    seen = notes(play)["hold"]["view"]
     assert leaf_names(seen) == ("signal", "tip") and seen["tip"].shape == (1, 8, 16, 3)
     given = {"signal": jnp.zeros((16, 3)), "tip": jnp.full((16, 3), 7.0)}
     swap = Exchanged("hold", given, jnp.array([0.0, 1.0]))

@@ -13,7 +13,8 @@ import pytest
 import populace as pop
 from populace.core import checkpoint
 from populace.learning.plan_findings import against_fixed, with_agents_anew
-from populace.learning.planner import office
+from populace.learning.plan_longer import Longer
+from populace.learning.planner import office, seeing
 from populace.learning.planning import mirrored, moved
 from populace.learning.proof import Proof
 from populace.learning.response_surface import peak
@@ -37,8 +38,8 @@ def commons(**declared: Any) -> pop.Game:
 GAME = commons(welfare=welfare)
 
 
-def planned(folder: Path | None = None) -> pop.Planned:
-    return pop.plan(GAME, TAX, AGENTS, jr.key(0), budget=8 * 300, seeds=2, runs=8, points=4, folder=folder)
+def planned(folder: Path | None = None, updates: int = 300, key: int = 0) -> pop.Planned:
+    return pop.plan(GAME, TAX, AGENTS, jr.key(key), budget=8 * updates, seeds=2, runs=8, points=4, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,32 @@ def test_two_players_are_taxed_to_the_owner_s_effort(plan: pop.Planned):
     assert plan.verdicts["planner/tax"].code is pop.Code.BETTER
     assert plan.verdicts["agents anew"].code is pop.Code.PLAN_HOLDS
     assert plan.verdicts["fixed instruments at planner/tax"].code is pop.Code.PLAN_UNBEATEN
+    assert plan.verdicts["how long agents learned"].code is pop.Code.AGENTS_LEARNED
+
+
+def test_agents_who_learned_too_little_are_named():
+    """Of the same trainings, a fifteenth."""
+    plans = [planned(updates=20, key=key) for key in range(3)]
+    codes = [plan.verdicts["how long agents learned"].code for plan in plans]
+    assert codes == [pop.Code.AGENTS_STILL_LEARNING] * 3
+    assert abs(plans[0].chosen[0] - 0.2) > 3 * plans[0].error[0], "the search's own error does not say it"
+
+
+def longer(slope: np.ndarray, noise: float = 0.0) -> Longer:
+    """Pairs at both sides, and welfare that grows along `slope` with longer trainings."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 1, slope.size)) * np.array([[[1.0], [-1.0]]])
+    level = {"welfare": np.zeros((8, 2)), "effort": np.zeros((8, 2))}
+    return Longer(x, level, {**level, "welfare": x @ slope + noise * rng.normal(size=(8, 2))})
+
+
+def test_how_far_the_top_moves_is_the_change_of_slope_over_the_bend():
+    bend, slope = np.array([[-4.0, 1.0], [1.0, -2.0]]), np.array([0.3, -0.2])
+    exact, noisy = longer(slope).move(bend), longer(slope, 0.05).move(bend)
+    assert exact is not None and noisy is not None
+    assert exact[0] == pytest.approx(-np.linalg.solve(bend, slope)) and exact[1] == pytest.approx(0.0, abs=1e-9)
+    assert (np.abs(noisy[0] - exact[0]) < 2 * noisy[1]).all() and (noisy[1] > 0.003).all()
+    assert longer(np.ones(8)).move(-np.eye(8)) is None, "too few pairs"
 
 
 def test_what_was_planned_runs_in_the_model(plan: pop.Planned):
@@ -88,14 +115,27 @@ def test_an_interrupted_plan_ends_with_the_same_numbers(
 
 
 def test_a_planner_may_answer_what_it_sees():
-    """A straight line from two things seen to a law of two numbers; the scale knows the views under the rules."""
-    made = office(GAME, dataclasses.replace(TAX, hidden=()), jr.key(0))
-    assert made.first.shape == (2 * 2 + 2,) and made.policy is not None
-    assert float(made.policy.scale.count) == 2.0
-    two: Any = made.policies(np.stack([made.first, made.first + 1.0]))
-    view = {"stock": jnp.float32(0.3), "effort": jnp.float32(0.7)}
-    taxes = jax.vmap(lambda one: one.act(view, (), jr.key(0)).action)(two)
-    assert taxes.shape == (2,) and float(taxes[0]) != float(taxes[1])
+    """A straight line from two things seen to one number; the scale knows the views under what was found."""
+    steady, agents = office(GAME, dataclasses.replace(TAX, hidden=())), {"effort": pop.FixedPolicy(jnp.float32(0.3))}
+    made = seeing(steady, np.array([-1.0]), agents, jr.key(0))
+    assert made.size == 2 + 1 and made.policy is not None
+    assert float(made.policy.scale.count) == 8 * GAME.steps
+    two: Any = made.policies(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    seen = {"stock": jnp.float32(0.4), "effort": jnp.float32(0.8)}
+    taxes = jax.vmap(lambda one: one.act(seen, (), jr.key(0)).action)(two)
+    assert float(taxes[0]) == pytest.approx(0.8 / (1 + np.e)), "it begins at what was found"
+    assert float(taxes[1]) > float(taxes[0]) + 0.01
+
+
+def test_a_planner_that_sees_is_held_against_the_best_that_does_not():
+    seeing = dataclasses.replace(TAX, hidden=(), rounds=4)
+    found = pop.plan(GAME, seeing, AGENTS, jr.key(0), budget=8 * 20, seeds=2, runs=8, points=4)
+    assert found.chosen.size == found.error.size == 0 and 0.0 < found.steady[0] < 0.8
+    assert len(found.proof.names) == 4 + 1
+    assert float(found.proof.actions[-1, 0]) == pytest.approx(found.steady[0])
+    run = pop.simulate(found.game.model, jr.key(1), 3, plugs=(pop.Record(("planner/tax",)), *found.plugs()))
+    assert np.ptp(np.asarray(run.tape["planner/tax"]["value"])) > 0.0
+    assert "answers what is seen" in found.sections()[0].text[-1]
 
 
 def test_the_top_of_a_parabola_is_found_whatever_the_level_of_each_round():
@@ -152,8 +192,8 @@ def test_what_fails_with_fresh_agents_or_is_outdone_is_said():
     [
         (lambda: pop.Planner("planner/tax", pop.Continuous(0.0, 1.0), candidates=5), "even number"),
         (lambda: pop.Planner("planner/tax", pop.Continuous(0.0, 1.0), spread=0.0), "above 0"),
-        (lambda: office(commons(), TAX, jr.key(0)), "declare it"),
-        (lambda: office(GAME, dataclasses.replace(TAX, site="effort"), jr.key(0)), "site of its own"),
+        (lambda: office(commons(), TAX), "declare it"),
+        (lambda: office(GAME, pop.Planner("effort", TAX.actions)), "site of its own"),
         (lambda: pop.plan(GAME, TAX, AGENTS, jr.key(0), budget=7), "one update"),
         (lambda: pop.plan(GAME, TAX, AGENTS, jr.key(0), budget=80, seeds=1), "2 seeds"),
     ],
@@ -165,4 +205,4 @@ def test_what_makes_no_sense_is_refused(run: Any, says: str):
 
 def test_a_site_that_is_not_there_is_named():
     with pytest.raises(pop.UnknownSiteError, match="planner/tax"):
-        office(GAME, dataclasses.replace(TAX, site="planner/tex"), jr.key(0))
+        office(GAME, pop.Planner("planner/tex", TAX.actions))

@@ -34,6 +34,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
         (pop.EvolutionStrategies(worlds=2, hidden=(3,)), duel()),
         (pop.EvolutionStrategies(worlds=2, hidden=(3,), memory=2, together=True), levers()),
         (pop.ModelGradient(worlds=2, hidden=(3,)), duopoly(types=jnp.arange(2))),
+        (pop.PPO(worlds=2, epochs=1, minibatches=1, hidden=(3,), memory=2), levers()),
     ],
     ids=[
         "tables",
@@ -45,6 +46,7 @@ def test_the_house_s_algorithm_is_sound(settings: dict[str, Any]):
         "evolution",
         "evolution together",
         "through the model",
+        "a memory",
     ],
 )
 def test_the_house_s_other_algorithms_are_sound(algorithm: pop.Algorithm, game: pop.Game):

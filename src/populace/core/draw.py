@@ -197,6 +197,14 @@ class Draw:
         self._children.append(made)
         return made
 
+    def around(self, plug: Plug) -> "Draw":
+        """The same draw with one more plug around its sites, outermost: for a model that governs another."""
+        self._guard("around")
+        made = self._make(self._key, self._path, self._frame, follow=self._follow)
+        made._plugs = (plug, *self._plugs)
+        self._children.append(made)
+        return made
+
     def loop(self, name: str, n: int, body: Callable[["Draw", Int[Array, ""], Carry], Carry], carry: Carry) -> Carry:
         """`carry = body(draw, i, carry)` for i = 0 .. n-1, each with its own numbers, compiled once.
 

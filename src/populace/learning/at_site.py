@@ -26,9 +26,10 @@ Baselines: TypeAlias = tuple[tuple[str, float, float, float, float], ...]
 
 @dataclass(frozen=True)
 class AtSite:
-    """What is asked at one site. `gain`: over the rule; the rest as in `PolicyAudit`."""
+    """What is asked at one site. `gain`: over the rule; `scale`: of returns there; the rest as in `PolicyAudit`."""
 
     gain: Middle
+    scale: float
     baselines: Baselines
     deviations: list[Deviation]
     from_rule: list[Deviation]
@@ -69,7 +70,7 @@ def at_site(
     here, there = (findings.gains(play.made, learned, rule, path) for learned, rule in streams)
     verdicts.append(findings.stream(path, here, there, scale))
     deviations = [one for of_agent in tried for one in of_agent]
-    return AtSite(gain, baselines, deviations, from_rule, matrix, found, verdicts)
+    return AtSite(gain, scale, baselines, deviations, from_rule, matrix, found, verdicts)
 
 
 def _compared(

@@ -18,16 +18,19 @@ from ..core.progress import display
 from . import findings
 from .algorithm import Algorithm
 from .at_site import AtSite, Baselines, at_site
-from .deviations import Deviation, Play
+from .deviations import Deviation, Play, deviators
 from .exchange import Reliance, as_table
+from .forbidden import forbidden
 from .game import Game, Policies, watched
 from .history import Moments, moments, over_training
 from .rollout import score
+from .splitting import Split, split_play, splitting
 from .statistics import middle_of
 
 OBJECTIONS = (
     *(Code.DEVIATION_PAYS, Code.PAIR_SPECIFIC, Code.LEANS_ON_LIMIT, Code.BREAKS_LEDGER),
     *(Code.PROXY, Code.ARTEFACT, Code.NO_BETTER, Code.CYCLES, Code.LEAK, Code.STREAM),
+    *(Code.SPLIT_PAYS, Code.FORBIDDEN_DONE),
 )
 """Classes that speak against reading the policies."""
 
@@ -139,6 +142,8 @@ def audit_policy(
     deviator: Algorithm | None = None,
     budget: int = 0,
     variants: Mapping[str, Game] | None = None,
+    splits: Mapping[str, Split] | None = None,
+    beyond: float = 0.0,
     history: Sequence[Sequence[Policies]] = (),
     progress: bool | Progress | None = None,
 ) -> PolicyAudit:
@@ -148,7 +153,8 @@ def audit_policy(
     deviating; whether they play alike with agents of other trainings; what of the gain hangs on each part of what
     agents see, and on the source of random numbers; how often the game's limits bind under them and under the rule;
     whether its ledgers hold; whether welfare falls while pay rises; what remains of the gain in variants in which a
-    loophole is closed; and whether training went round, or had come to rest.
+    loophole is closed; what the model makes of actions that are not allowed; whether an agent that stands as several
+    earns more; and whether training went round, or had come to rest.
 
     Where the game goes on, runs are as long as it takes until later pay counts for little (`Game.to_the_end`).
 
@@ -161,6 +167,9 @@ def audit_policy(
       only fixed deviations are tried.
     - `variants`: name to a game with the same sites in which a loophole is closed: a finer time step or grid, a cap
       lifted, a birth without a subsidy.
+    - `splits`: name to the game in which some agents stand as several (`Split`).
+    - `beyond`: how far outside the ends of an interval one agent's actions are tried, in parts of the interval; 0: not
+      at all. Options that `Discrete(allowed=)` masks are tried always; those inside `Mixed` are not.
     - `history`: of each training its policies at several moments (`LearnedPolicies.history`): they are held against
       each other.
 
@@ -169,7 +178,7 @@ def audit_policy(
     **Raises:** `MethodError`, `UnknownSiteError` before any run; `FaultError` when a run meets one.
     """
     sets = (policies,) if isinstance(policies, Mapping) else tuple(policies)
-    _check(game, sets, runs, deviator, budget)
+    _check(game, sets, runs, deviator, budget, beyond)
     made = watched(game.to_the_end())
     closed = {name: watched(variant.to_the_end()) for name, variant in (variants or {}).items()}
     run_key, train_key, boot_key = jr.split(key, 3)
@@ -178,6 +187,7 @@ def audit_policy(
     with display(progress) as shown:
         ticker = Ticker(shown, "audit of the policies", len(game.learners) * (1 + len(history)) + 1)
         pair = Play(made, sets, keys), Play(made, ({},), keys)
+        divided = {name: (split, split_play(name, pair[0], split)) for name, split in (splits or {}).items()}
         learned, rule = (play.scores for play in pair)
         other = _other_stream(run_key, runs)
         elsewhere = score(made, pair[0].together, other, sets=len(sets)), score(made, {}, other)
@@ -200,6 +210,8 @@ def audit_policy(
         if game.welfare is not None:
             change = middle_of(learned.welfare() - rule.welfare(), generator)
             verdicts += findings.proxy(change, {path: site.gain for path, site in at.items()})
+        scales = {path: site.scale for path, site in at.items()}
+        verdicts += _liberties(pair[0], divided, scales, points, beyond, generator)
         for name, variant in closed.items():
             there = score(variant, pair[0].together, keys, sets=len(sets)), score(variant, {}, keys)
             for path, site in at.items():
@@ -218,17 +230,40 @@ def audit_policy(
     )
 
 
+def _liberties(
+    play: Play,
+    divided: Mapping[str, tuple[Split, Play]],
+    scales: Mapping[str, float],
+    points: int,
+    beyond: float,
+    generator: np.random.Generator,
+) -> list[Verdict]:
+    """What becomes of forbidden actions, and of agents who stand as several. `scales`: site to that of returns."""
+    verdicts = []
+    for path, scale in scales.items():
+        for agent in deviators(play.made, path):
+            verdicts += forbidden(play, path, agent, beyond, (scale, generator))
+    for name, (split, parts) in divided.items():
+        for path, owners in split.owners.items():
+            verdicts.append(splitting(name, (play, parts), owners, points, (path, scales[path])))
+    return verdicts
+
+
 def _other_stream(key: Key, runs: int) -> Key:
     """Keys of another generator than JAX's own."""
     numbers = jr.bits(key, (4,))
     return jr.split(jr.wrap_key_data(numbers, impl="rbg"), runs)
 
 
-def _check(game: Game, sets: tuple[Policies, ...], runs: int, deviator: Algorithm | None, budget: int) -> None:
+def _check(
+    game: Game, sets: tuple[Policies, ...], runs: int, deviator: Algorithm | None, budget: int, beyond: float
+) -> None:
     if not sets or not sets[0]:
         raise MethodError("there is no policy to audit: give one set, site to policy, or one a training")
     if runs < 8:
         raise MethodError(f"audit_policy(runs={runs}): 8 are the least to tell a difference from noise")
+    if beyond < 0:
+        raise MethodError(f"audit_policy(beyond={beyond}): a distance outside the interval is 0 or more")
     if deviator is not None and budget < deviator.runs:
         raise MethodError(
             f"audit_policy(budget={budget}): the deviator needs {deviator.runs} runs an update; give many"

@@ -82,16 +82,24 @@ def tiled(tree: Any, times: int) -> Any:
     return jax.tree.map(lambda leaf: jnp.tile(leaf, (times, *(1 for _ in leaf.shape[1:]))), tree)
 
 
+def fixed_plays(play: Play, path: str, agents: tuple[int, ...], points: int) -> tuple[Any, np.ndarray]:
+    """Fixed actions on a leading axis, and (sets, actions, runs): what some agents earn together who all take one of
+    them, while the others keep to their policies.
+    """
+    alone, sets = play.made.deviating(path, *agents), len(play.policies)
+    actions = probes(play.made.game.learners[path].actions, points)
+    count = jax.tree.leaves(actions)[0].shape[0]
+    tried, others = FixedPolicy(tiled(actions, sets)), repeated(play.others, count)
+    out = score(alone, {path: tried}, play.keys, frozen=others, sets=sets * count).returns(path)
+    return actions, out[:, :, list(agents)].sum(2).reshape(sets, count, -1)
+
+
 def fixed_deviation(play: Play, path: str, agent: int, points: int) -> Deviation:
     """The best fixed action of one agent among the others' policies, set by set: chosen by the first half of the keys,
     scored by the second, so that choosing the luckiest of many gains nothing.
     """
-    alone, sets = play.made.deviating(path, agent), len(play.policies)
-    actions = probes(play.made.game.learners[path].actions, points)
-    count = jax.tree.leaves(actions)[0].shape[0]
-    tried, others = FixedPolicy(tiled(actions, sets)), repeated(play.others, count)
-    out = score(alone, {path: tried}, play.keys, frozen=others, sets=sets * count).returns(path)[:, :, agent]
-    out = out.reshape(sets, count, -1)
+    sets = len(play.policies)
+    actions, out = fixed_plays(play, path, (agent,), points)
     half = out.shape[2] // 2
     chosen = out[:, :, :half].mean(2).argmax(1)
     best = out[np.arange(sets), chosen][:, half:]

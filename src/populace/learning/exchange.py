@@ -50,20 +50,20 @@ class Exchanged(Plug):
         return proceed(site.with_mechanism(Decision(jax.tree.unflatten(form, leaves), site.mechanism.rule)))
 
 
-def _views(shared: tuple[Watched, Any], one: tuple[Key, Any]) -> Any:
+def _notes(shared: tuple[Watched, Any], one: tuple[Key, Any]) -> Any:
     watched, static = shared
     key, arrays = one
     run = rollout(watched, eqx.combine(arrays, static), key, watched.game.steps, ())
-    return {path: note["view"] for path, note in run.notes.items()}
+    return {path: {part: note[part] for part in ("view", "where")} for path, note in run.notes.items()}
 
 
-def views(play: Play) -> dict[str, Any]:
-    """Site to what all who are asked there see: (sets, runs, steps, agents, ...)."""
+def notes(play: Play) -> dict[str, Any]:
+    """Site to the `view` of all there and `where` they are asked: (sets, runs, steps, agents, ...)."""
     arrays, static = eqx.partition(dict(play.together), eqx.is_array)
     sets, runs = len(play.policies), play.keys.shape[0]
     many = (tiled(play.keys, sets), repeated(arrays, runs))
-    size = executor.chunk_size(_views, (play.made, static), many)
-    rows = executor.stack_rows(list(executor.chunks(_views, (play.made, static), many, size=size)))
+    size = executor.chunk_size(_notes, (play.made, static), many)
+    rows = executor.stack_rows(list(executor.chunks(_notes, (play.made, static), many, size=size)))
     return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(sets, runs, *leaf.shape[1:]), rows)
 
 
@@ -90,7 +90,7 @@ def reliances(pair: tuple[Play, Play], path: str, generator: np.random.Generator
     names = seen_parts[:_PARTS]
     chosen = jnp.eye(len(names), len(seen_parts))
     # Each run gets what the next one saw, of the same set.
-    seen = jax.tree.map(lambda leaf: jnp.asarray(np.roll(leaf, -1, axis=1)), views(play)[path])
+    seen = jax.tree.map(lambda leaf: jnp.asarray(np.roll(leaf, -1, axis=1)), notes(play)[path]["view"])
     without = _without(made, play.together, play.keys, Exchanged(path, seen, chosen), sets)
     one_set = jax.tree.map(lambda leaf: leaf[:1], seen)
     rule = _without(made, {}, play.keys, Exchanged(path, one_set, chosen), 1)

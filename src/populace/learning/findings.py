@@ -14,7 +14,7 @@ _SURE = 4.0
 _SMALL = 0.02
 _SPECIFIC = 0.1
 _OFTEN = 0.05
-_ROUNDING = 1e-4
+ROUNDING = 1e-4
 """Relative changes of a ledger in a step that 32-bit numbers make by themselves."""
 _HALF = 0.5
 
@@ -111,8 +111,8 @@ def ledger(name: str, learned: Score, rule: Score) -> Verdict:
     """Whether what is declared to be conserved is."""
     worst, usual = float(learned.residual(name).max()), float(rule.residual(name).max())
     numbers = {"worst": worst, "rule": usual}
-    if worst > _ROUNDING:
-        by_rule = " The rule breaks it too." if usual > _ROUNDING else " Under the rule it holds."
+    if worst > ROUNDING:
+        by_rule = " The rule breaks it too." if usual > ROUNDING else " Under the rule it holds."
         sentence = f"'{name}' is declared to be conserved, and changes by up to {100 * worst:.2g} % in a step.{by_rule}"
         return Verdict(f"ledger '{name}'", Code.BREAKS_LEDGER, sentence, numbers)
     sentence = f"'{name}' is conserved to {worst:.1g} of its size in every step."

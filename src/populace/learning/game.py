@@ -225,10 +225,12 @@ class Watched(Model):
         """Site path to the number of agents that it asks."""
         return {path: jax.tree.leaves(value)[0].shape[0] for path, value in self.blank.items()}
 
-    def deviating(self, path: str, agent: int) -> "Watched":
-        """The game in which one agent alone learns at one site. What else stands at sites is left to who plays it."""
+    def deviating(self, path: str, *agents: int) -> "Watched":
+        """The game in which one agent alone, or some, learn at one site. What else stands at sites is left to who plays
+        it.
+        """
         game, learner = self.game, self.game.learners[path]
-        who = (jnp.arange(self.agents[path]) == agent).astype(jnp.float32)
+        who = jnp.isin(jnp.arange(self.agents[path]), jnp.array(agents)).astype(jnp.float32)
         alone = Learner(
             learner.reward, learner.actions, learner.discount, who=who, ends=learner.ends, critic=learner.critic
         )

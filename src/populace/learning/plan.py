@@ -1,12 +1,10 @@
 """The verb `plan`: an instrument for the good of all, found with agents who learn to live with it."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -17,21 +15,23 @@ from .._results import Band, BandPanel, Figure, Points, Result, Section, Table, 
 from .._types import Key
 from ..core.executor import Ticker
 from ..core.fingerprint import fingerprint
-from ..core.host import placed, taken
+from ..core.host import joined, taken
 from ..core.noise import host_generator
-from ..core.plug import Deciding
 from ..core.policy import Policy
 from ..core.progress import display
-from ..core.rounds import Done, rounds
+from ..core.rounds import Done
 from .algorithm import Algorithm
+from .deviations import repeated
 from .game import Game, Policies
 from .learn import rest_verdict, unstacked
 from .plan_findings import against_fixed, against_rule, with_agents_anew
-from .planner import Office, Planner, office
-from .planning import Planning, Search, Teaching
+from .plan_longer import TIMES, Longer, still_learning, taught_longer
+from .plan_search import Sought, sought
+from .planner import Office, Planner, office, seeing
+from .planning import Teaching
 from .policies import FixedPolicy
 from .proof import Proof, proved
-from .response_surface import Peak, peak
+from .response_surface import Peak
 from .statistics import Middle, middle_of
 
 
@@ -41,9 +41,11 @@ class Planned(Result):
 
     `game`: the agents' game with the planner in it, as `learn` and `audit_policy` take it; `policy`: what decides at
     the planner's site; `agents`: one set of their policies a fresh training. `chosen` (m,): the instrument as numbers
-    where it is always the same, else empty, with its standard `error` (m,) where a parabola says it (`peak`). `tried`
-    (rounds, candidates, m), `welfare` (rounds, candidates): the search. `proof`: trainings from fresh seeds, with the
-    plan and without, and under fixed instruments; `gain`: of welfare a step over that without, with its 95 % interval.
+    where it is always the same, else empty, with its standard `error` (m,) where a parabola says it (`peak`); `steady`
+    (m,): the best that is always the same, also of a planner that sees. `tried` (rounds, candidates, m), `welfare`
+    (rounds, candidates): the search. `proof`: trainings from fresh seeds, with the plan and without, and under fixed
+    instruments; `longer`: trainings of more updates; `gain`: of welfare a step over that without, with its 95 %
+    interval.
     """
 
     game: Game
@@ -52,10 +54,12 @@ class Planned(Result):
     agents: tuple[Policies, ...]
     chosen: np.ndarray
     error: np.ndarray
+    steady: np.ndarray
     peak: Peak | None
     tried: np.ndarray
     welfare: np.ndarray
     proof: Proof
+    longer: Longer
     gain: Middle
     done: Done
     verdicts: dict[str, Verdict]
@@ -68,9 +72,11 @@ class Planned(Result):
         text = [f"At '{self.planner.site}': {self.done.sentence}, with agents who learned anew to live with each."]
         if self.chosen.size:
             text.append(
-                f"The instrument is {self._said()}. The error is that of the search, not of agents who had not learned "
-                "enough: a larger budget shows these."
+                f"The instrument is {self._said()}. The error is that of the search; how far agents who had not "
+                "learned enough moved it, a verdict says."
             )
+        if self.planner.hidden is not None:
+            text.append(f"It answers what is seen. The search began near the best fixed one: {_numbers(self.steady)}.")
         verdicts = tuple(self.verdicts.values())
         return (Section("What was planned", tuple(text), verdicts, (self._figure(),), (self._table(),)),)
 
@@ -80,6 +86,7 @@ class Planned(Result):
             "done": self.done.sentence,
             "chosen": self.chosen.tolist(),
             "error": self.error.tolist(),
+            "steady": self.steady.tolist(),
             "search": self.welfare.tolist(),
             "gain": list(self.gain),
             "welfare": {
@@ -91,9 +98,9 @@ class Planned(Result):
         }
 
     def _said(self) -> str:
-        errors = self.error if self.error.size else np.full(self.chosen.size, np.nan)
-        parts = [f"{x:.4g}" + (f" (error {e:.1g})" if e > 0 else "") for x, e in zip(self.chosen, errors, strict=True)]
-        return ", ".join(parts)
+        if not self.error.size:
+            return _numbers(self.chosen)
+        return ", ".join(f"{x:.4g} (error {e:.1g})" for x, e in zip(self.chosen, self.error, strict=True))
 
     def _figure(self) -> Figure:
         caption = (
@@ -139,6 +146,10 @@ class Planned(Result):
         return Table("Agents anew", ("instrument", "welfare", "lowest", "highest"), tuple(rows), note)
 
 
+def _numbers(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
 def _span(values: np.ndarray) -> tuple[float, float, float]:
     return float(values.mean()), float(values.min()), float(values.max())
 
@@ -161,7 +172,10 @@ def plan(
     The planner tries candidates; under each the agents of the game learn anew, all with the same luck, and the planner
     moves towards those that brought most welfare. An instrument that is one and the same number all the time ends at
     the top of a parabola through what the later candidates brought, if it has one. Then the proof: agents from fresh
-    seeds under what was found, under the site's rule, and under fixed instruments that cover what it may be.
+    seeds under what was found, under the site's rule, and under fixed instruments that cover what it may be; and
+    agents who learn three times as long, under what was found and what lies beside it.
+
+    A planner that sees is searched as one that does not, and then again from what was found.
 
     **Arguments:**
 
@@ -175,76 +189,88 @@ def plan(
 
     **Returns:** a `Planned`.
 
-    **Raises:** `MethodError`, `UnknownSiteError` before any training; as `learn` does.
+    **Raises:** `MethodError`, `UnknownSiteError`, `UnknownParameterError`, `DomainError` before any training; as
+    `learn` does.
     """
     if seeds < 2 or runs < 8 or points < 2:
         raise MethodError(f"plan(seeds={seeds}, runs={runs}, points={points}): 2 seeds, 8 runs, 2 points are the least")
     updates = budget // algorithm.runs
     if updates < 1:
         raise MethodError(f"plan(budget={budget}): one update takes {algorithm.runs} runs; give many")
-    made = office(game, planner, jr.fold_in(key, 2))
-    teaching = Teaching(algorithm, updates, runs)
-    searching, proving = jr.split(key)
-    whole = planner.rounds * planner.candidates * teaching.calls
+    made, teaching = office(game, planner), Teaching(algorithm, updates, runs)
     with display(progress) as shown:
-        ended = rounds(
-            Planning(teaching, planner.rounds, planner.candidates, planner.spread),
-            made,
-            searching,
-            budget=whole,
-            ticker=Ticker(
-                shown, f"plan at {planner.site}: {type(algorithm).__name__} in {type(game.model).__name__}", whole
-            ),
-            folder=None if folder is None else Path(folder),
-            identity={"game": fingerprint(game), "planner": fingerprint(planner)},
-        )
-        tried = _actions(made, ended.estimate)
-        top, policy = _ended(made, ended.estimate, tried)
-        ticker = Ticker(shown, "agents anew", (2 * seeds + points) * teaching.calls)
-        proof = proved(made, teaching, policy, proving, (seeds, points, planner.candidates), ticker)
+        steps = _Steps(game, teaching, key, shown, None if folder is None else Path(folder))
+        steady = found = steps.searched(made, "plan", 0)
+        if planner.hidden is not None:
+            found = steps.searched(steps.seeing(steady), "plan-seeing", 4)
+        fixed = made.fixed(points)
+        if planner.hidden is not None:
+            fixed = joined([fixed, steady.policy])
+        proof, longer = steps.proved(found, fixed, seeds)
     gain = middle_of(proof.plan.welfare() - proof.without.welfare(), host_generator(jr.fold_in(key, 3)))
-    own = taken(policy, 0)
+    own, fixed_one = taken(found.policy, 0), np.asarray(ravel_pytree(steady.policy)[0], np.float64)
     return Planned(
-        game=dataclasses.replace(game, plugs=(Deciding(planner.site, own), *game.plugs)),
+        game=planner.instrument.placed(game, planner.actions, own),
         planner=planner,
         policy=own,
         agents=unstacked(proof.agents),
-        chosen=np.asarray(ravel_pytree(own.action)[0], np.float64) if isinstance(own, FixedPolicy) else np.zeros(0),
-        error=np.zeros(0) if top is None else top.error,
-        peak=top,
-        tried=tried,
-        welfare=ended.estimate.welfare,
+        chosen=fixed_one if planner.hidden is None else np.zeros(0),
+        error=np.zeros(0) if found.top is None else found.top.error,
+        steady=fixed_one,
+        peak=found.top,
+        tried=found.x,
+        welfare=found.state.welfare,
         proof=proof,
+        longer=longer,
         gain=gain,
-        done=ended.done,
-        verdicts=_judged(planner.site, gain, ended.estimate, proof),
+        done=found.done,
+        verdicts=_judged(planner.site, gain, found, proof, longer),
     )
 
 
-def _judged(site: str, gain: Middle, state: Search, proof: Proof) -> dict[str, Verdict]:
-    verdicts = [against_rule(site, gain), with_agents_anew(state.welfare, proof), against_fixed(site, proof)]
+class _Steps(NamedTuple):
+    """What `plan` does, in turn."""
+
+    game: Game
+    teaching: Teaching
+    key: Key
+    shown: Display | None
+    folder: Path | None
+
+    def searched(self, made: Office, name: str, number: int) -> Sought:
+        planner, model = made.planner, type(self.game.model).__name__
+        whole = planner.rounds * planner.candidates * self.teaching.calls
+        ticker = Ticker(
+            self.shown, f"{name} at {planner.site}: {type(self.teaching.algorithm).__name__} in {model}", whole
+        )
+        folder = None if self.folder is None else self.folder / name
+        identity = {"game": fingerprint(self.game), "planner": fingerprint(planner)}
+        return sought(made, self.teaching, self._key(number), ticker, folder, identity)
+
+    def seeing(self, steady: Sought) -> Office:
+        """Agents learn to live with what was found, to see what the planner then sees."""
+        made, block = steady.office, steady.office.planner.candidates
+        learning, looking = jr.split(jr.fold_in(self.key, 5))
+        frozen = made.plugs(repeated(steady.policy, block))
+        keys = taken(learning[None], np.zeros(block, int))
+        ticker = Ticker(self.shown, "what is seen", block * self.teaching.calls)
+        answer = self.teaching.answered(made, frozen, keys, looking, ticker)
+        return seeing(made, steady.middle, taken(answer.policies, 0), looking)
+
+    def proved(self, found: Sought, fixed: FixedPolicy, seeds: int) -> tuple[Proof, Longer]:
+        points = jax.tree.leaves(fixed)[0].shape[0]
+        more = 2 * (1 + TIMES) * found.office.planner.candidates
+        ticker = Ticker(self.shown, "agents anew", (2 * seeds + points + more) * self.teaching.calls)
+        proof = proved(found.office, self.teaching, found.policy, fixed, self._key(1), seeds, ticker)
+        return proof, taught_longer(found, self.teaching, jr.fold_in(self.key, 6), ticker)
+
+    def _key(self, number: int) -> Key:
+        """Of the search and of the proof."""
+        return jr.split(self.key)[number] if number < 2 else jr.fold_in(self.key, number)
+
+
+def _judged(site: str, gain: Middle, found: Sought, proof: Proof, longer: Longer) -> dict[str, Verdict]:
+    verdicts = [against_rule(site, gain), with_agents_anew(found.state.welfare, proof), against_fixed(site, proof)]
+    verdicts.append(still_learning(site, found, longer, proof))
     verdicts += [rest_verdict(path, curve) for path, curve in proof.curves.items()]
     return {verdict.subject: verdict for verdict in verdicts}
-
-
-def _actions(made: Office, state: Search) -> np.ndarray:
-    """(rounds, candidates, m): the instruments tried, as numbers; m = 0 where they are no numbers, or not the same."""
-    count, candidates, size = state.tried.shape
-    if made.policy is not None:
-        return np.zeros((count, candidates, 0))
-    fixed = made.policies(state.tried.reshape(-1, size))
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(fixed)]
-    return np.concatenate([leaf.reshape(count, candidates, -1) for leaf in leaves], axis=-1).astype(np.float64)
-
-
-def _ended(made: Office, state: Search, tried: np.ndarray) -> tuple[Peak | None, Policy]:
-    """The parabola over the later half of the rounds, if it has a top, and the policy found, one set of it."""
-    late = len(state.welfare) // 2
-    last = state.tried[late:].mean((0, 1))
-    policy = made.policies(last[None])
-    numbers = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(policy))
-    top = peak(tried[late:], state.welfare[late:]) if tried.shape[2] and numbers else None
-    if top is None or not isinstance(policy, FixedPolicy):
-        return None, policy
-    _, back = ravel_pytree(taken(policy.action, 0))
-    return top, FixedPolicy(taken(back(placed(top.at)), np.newaxis))

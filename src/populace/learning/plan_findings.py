@@ -25,7 +25,9 @@ def with_agents_anew(search: np.ndarray, found: Proof) -> Verdict:
     """Whether agents from fresh seeds bring the welfare that the search ended with."""
     late, fresh = search[-max(2, len(search) // 4) :].mean(1), found.plan.welfare().mean(1)
     loss = float(late.mean() - fresh.mean())
-    error = float(np.sqrt(late.var(ddof=1) / late.size + fresh.var(ddof=1) / fresh.size))
+    runs = found.plan.welfare().mean(0)
+    luck = runs.var(ddof=1) / runs.size  # fresh trainings are all scored in the same runs, each round in its own
+    error = float(np.sqrt(max(late.var(ddof=1), luck) / late.size + fresh.var(ddof=1) / fresh.size + luck))
     scale = max(found.scale(), abs(float(late.mean() - found.without.welfare().mean())))
     numbers = {"search": float(late.mean()), "fresh": float(fresh.mean()), "error": error}
     both = (

@@ -11,7 +11,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +19,7 @@ from .._errors import MethodError
 from .._results import Code
 from .._types import Key
 from ..core.executor import Ticker
-from ..core.host import taken
+from ..core.host import placed, taken
 from ..core.plug import Plug
 from ..core.rounds import Ask, Done, Method
 from .algorithm import Algorithm, Lesson, Updates, begun, refuse_broken
@@ -43,32 +42,37 @@ class Answer(eqx.Module):
 
 
 class Teaching(eqx.Module):
-    """How agents answer an instrument: they learn anew, by `updates` of an `algorithm`, and are scored in `runs`."""
+    """How agents answer an instrument: they learn anew, by `times` as many as `updates` of an `algorithm`, and are
+    scored in `runs`.
+    """
 
     algorithm: Algorithm
     updates: int = eqx.field(static=True)
     runs: int = eqx.field(static=True)
+    times: int = eqx.field(static=True, default=1)
 
     @property
     def calls(self) -> int:
         """Runs that one training learns from."""
-        return self.updates * self.algorithm.runs
+        return self.times * self.updates * self.algorithm.runs
 
     def answered(self, office: Office, frozen: tuple[Plug, ...], keys: Key, luck: Key, ticker: Ticker) -> Answer:
         """Trainings under frozen instruments, sets on the leading axis. `keys` (sets,): trainings with one key have the
         same luck; `luck`: of the runs that all are scored in.
         """
-        sets = keys.shape[0]
-        starts, goes = (jax.vmap(lambda k, n=number: jr.fold_in(k, n))(keys) for number in (0, 1))
-        learned = begun(self.algorithm, office.made, starts)
-        progress = jnp.broadcast_to(jnp.arange(self.updates) / self.updates, (sets, self.updates))
-        ask = Updates(self.algorithm, learned, goes, progress.astype(jnp.float32))
-        learned, news = ask.answer(Lesson(office.made, sets, frozen), ticker)
-        refuse_broken(news)
+        sets, whole = keys.shape[0], self.times * self.updates
+        starts, *goes = (jax.vmap(lambda k, n=n: jr.fold_in(k, n))(keys) for n in range(1 + self.times))
+        learned, curves = begun(self.algorithm, office.made, starts), []
+        for part, keys_of_part in enumerate(goes):  # of one length: longer trainings share the program
+            done = (np.arange(self.updates, dtype=np.float32) + part * self.updates) / whole
+            progress = placed(np.broadcast_to(done, (sets, self.updates)))
+            ask = Updates(self.algorithm, learned, keys_of_part, progress)
+            learned, news = ask.answer(Lesson(office.made, sets, frozen), ticker)
+            refuse_broken(news)
+            curves.append({path: np.asarray(returns) for path, returns in news.returns.items()})
         policies = _handed_out(self.algorithm, office, learned)
         scores = score(office.made, policies, jr.split(luck, self.runs), frozen=frozen, sets=sets)
-        curves = {path: np.asarray(returns) for path, returns in news.returns.items()}
-        return Answer(policies, curves, scores)
+        return Answer(policies, {path: np.concatenate([c[path] for c in curves], axis=1) for path in curves[0]}, scores)
 
 
 @eqx.filter_jit
@@ -78,13 +82,15 @@ def _handed_out(algorithm: Algorithm, office: Office, learned: Any) -> Policies:
 
 class Search(eqx.Module):
     """Where planning stands: the `mean` (d,) and `spread` (d,) of candidates; those `tried` (rounds, candidates, d),
-    and the `welfare` (rounds, candidates) that each brought.
+    the `welfare` (rounds, candidates) that each brought, and the data of the `keys` of all trainings of a round
+    (rounds, words).
     """
 
     mean: np.ndarray
     spread: np.ndarray
     tried: np.ndarray
     welfare: np.ndarray
+    keys: np.ndarray
 
 
 class Candidates(Ask):
@@ -92,16 +98,16 @@ class Candidates(Ask):
 
     teaching: Teaching
     numbers: np.ndarray
-    key: Key
+    training: Key
+    luck: Key
 
     def calls(self) -> int:
         return len(self.numbers) * self.teaching.calls
 
     def answer(self, task: Office, ticker: Ticker) -> np.ndarray:
-        training, luck = jr.split(self.key)
-        keys = taken(training[None], np.zeros(len(self.numbers), int))
+        keys = taken(self.training[None], np.zeros(len(self.numbers), int))
         frozen = task.plugs(task.policies(self.numbers))
-        return self.teaching.answered(task, frozen, keys, luck, ticker).scores.welfare().mean(1)
+        return self.teaching.answered(task, frozen, keys, self.luck, ticker).scores.welfare().mean(1)
 
 
 class Planning(Method[Office, Search, Search]):
@@ -110,26 +116,27 @@ class Planning(Method[Office, Search, Search]):
     teaching: Teaching
     rounds: int = eqx.field(static=True)
     candidates: int = eqx.field(static=True)
-    spread: float = eqx.field(static=True)
 
     def start(self, task: Office, key: Key, budget: int) -> Search:
-        mean, nothing = task.first, np.zeros((0, self.candidates))
-        return Search(mean, np.full(mean.size, self.spread), np.zeros((*nothing.shape, mean.size)), nothing)
+        mean, nothing = np.zeros(task.size), np.zeros((0, self.candidates))
+        tried, keys = np.zeros((*nothing.shape, mean.size)), np.asarray(jr.key_data(key))[None][:0]
+        return Search(mean, np.full(mean.size, task.spread), tried, nothing, keys)
 
     def ask(self, task: Office, state: Search, key: Key) -> Ask:
         steps = mirrored(jr.fold_in(key, 1), self.candidates, state.mean.size)
-        return Candidates(self.teaching, state.mean + state.spread * steps, key)
+        return Candidates(self.teaching, state.mean + state.spread * steps, *jr.split(key))
 
     def tell(self, task: Office, state: Search, ask: Any, answer: np.ndarray) -> Search:
         if not np.isfinite(answer).all():
             raise MethodError("plan: welfare is not finite: it must be, whatever anybody does")
         mean, spread = moved(state.mean, state.spread, (ask.numbers - state.mean) / state.spread, answer)
         tried = np.concatenate([state.tried, ask.numbers[None]])
-        return Search(mean, spread, tried, np.concatenate([state.welfare, answer[None]]))
+        keys = np.concatenate([state.keys, np.asarray(jr.key_data(ask.training))[None]])
+        return Search(mean, spread, tried, np.concatenate([state.welfare, answer[None]]), keys)
 
     def done(self, task: Office, state: Search, left: int) -> Done | None:
         made = len(state.welfare)
-        if (state.spread < _REST * self.spread).all():
+        if (state.spread < _REST * task.spread).all():
             return Done(Code.CONVERGED, f"after {made} rounds the candidates hardly differ any more")
         if made >= self.rounds:
             return Done(Code.BUDGET_SPENT, f"{made} rounds of {self.candidates} candidates were tried")

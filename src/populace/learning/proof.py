@@ -40,22 +40,18 @@ class Proof:
 
 
 def proved(
-    office: Office, teaching: Teaching, policy: Policy, key: Key, counts: tuple[int, int, int], ticker: Ticker
+    office: Office, teaching: Teaching, policy: Policy, fixed: FixedPolicy, key: Key, seeds: int, ticker: Ticker
 ) -> Proof:
-    """`policy`: one set of it; `counts`: seeds, points, and how many trainings at a time: all go through the program
-    that the search went through.
-    """
-    seeds, points, block = counts
+    """`policy`: one set of it; `fixed`: instruments that are always the same, on the leading axis."""
     training, luck = jr.split(key)
     keys = jr.split(training, seeds)
-    fixed = office.fixed(points)
     tried = jax.tree.leaves(fixed)[0].shape[0]
     both, decides = repeated(policy, 2 * seeds), np.repeat([1.0, 0.0], seeds)
     every, first = joined([keys, keys]), taken(keys, np.zeros(tried, int))
     asked = [(both, decides, every), (fixed, np.ones(tried), first)]
     if isinstance(policy, FixedPolicy):  # one structure: all in one go
         asked = [(joined([both, fixed]), np.concatenate([decides, np.ones(tried)]), joined([every, first]))]
-    answers = _joined([_answered(office, teaching, one, luck, block, ticker) for one in asked])
+    answers = _joined([answered(office, teaching, one, luck, ticker) for one in asked])
     part = lambda start, stop: Score(_cut(answers.scores.numbers, slice(start, stop)))  # noqa: E731
     actions = np.concatenate([np.asarray(leaf).reshape(tried, -1) for leaf in jax.tree.leaves(fixed)], axis=1)
     names = tuple(said(_cut(fixed.action, number)) for number in range(tried))
@@ -70,19 +66,18 @@ def proved(
     )
 
 
-def _answered(
+def answered(
     office: Office,
     teaching: Teaching,
     asked: tuple[Policy, np.ndarray, Key],
     luck: Key,
-    block: int,
     ticker: Ticker,
 ) -> Answer:
-    """Answers to many instruments, `block` at a time, the last one filled up. `asked`: policies, whether they decide,
-    and the keys of the trainings.
+    """Answers to many instruments, as many at a time as there are candidates, the last ones filled up: all go through
+    the program that the search went through. `asked`: policies, whether they decide, and the keys of the trainings.
     """
     policies, decides, keys = asked
-    parts = []
+    parts, block = [], office.planner.candidates
     for start in range(0, decides.size, block):
         rows = np.minimum(np.arange(start, start + block), decides.size - 1)
         frozen = office.plugs(taken(policies, rows), decides[rows])

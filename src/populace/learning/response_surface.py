@@ -29,6 +29,10 @@ class Peak:
         top, at = (_powers((one - self.centre) / self.scale) @ self.numbers for one in (self.at[None], x))
         return at - top
 
+    def bend(self) -> Float[np.ndarray, "d d"]:
+        """The parabola's second derivative."""
+        return _bend(self.numbers, self.at.size) / np.outer(self.scale, self.scale)
+
 
 def peak(x: Float[np.ndarray, "rounds n d"], y: Float[np.ndarray, "rounds n"]) -> Peak | None:
     """The top of the parabola through points, each round on a level of its own; None where there are too few points for
@@ -68,10 +72,15 @@ def _powers(x: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n wanted"]:
 
 def _top(numbers: np.ndarray, d: int) -> np.ndarray | None:
     """Where a parabola is highest; None where it is not curved downwards in all directions."""
+    bend = _bend(numbers, d)
+    if np.linalg.eigvalsh(bend).max() >= -1e-9 * max(1.0, float(np.abs(numbers).max())):
+        return None
+    return np.linalg.solve(bend, -numbers[:d])
+
+
+def _bend(numbers: np.ndarray, d: int) -> np.ndarray:
     rows, columns = np.triu_indices(d)
     bend = np.zeros((d, d))
     bend[rows, columns] += numbers[d:]
     bend[columns, rows] += numbers[d:]
-    if np.linalg.eigvalsh(bend).max() >= -1e-9 * max(1.0, float(np.abs(numbers).max())):
-        return None
-    return np.linalg.solve(bend, -numbers[:d])
+    return bend

@@ -1,9 +1,9 @@
 """A fish war: harvesters who learn, against their manager's rule, the Nash shares and cooperation.
 
 D. Levhari and L. J. Mirman (1980, Bell Journal of Economics 11:322) solved the game, so that what is learned can be set
-beside the answer. Two harvesters learn the Nash shares, and with them the tragedy. Five who begin by asking for more
-than there is learn something else: to live on the ration, a rule of the model's and not of the paper's. The audit has
-to tell one from the other.
+beside the answer; then the first training is read, as a rule of one term. Two harvesters learn the Nash shares, and
+with them the tragedy. Five who begin by asking for more than there is learn something else: to live on the ration, a
+rule of the model's and not of the paper's. The audit has to tell one from the other.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,12 @@ from ..core.ensemble import ensemble
 from ..core.plug import Deciding, Plug
 from ..learning.actions import Continuous
 from ..learning.audit import PolicyAudit, audit_policy
+from ..learning.distillation import Distilled, distil
 from ..learning.game import Game, Learner, Step
 from ..learning.learn import LearnedPolicies, learn
 from ..learning.policies import FixedPolicy
 from ..learning.ppo import PPO
+from ..learning.students import Formula
 from ..zoo.fishery import Fishery, cooperative_share, nash_share
 from .study import Findings, Part, Study
 
@@ -116,7 +118,7 @@ class FishWar(Study):
         headline: list[str] = []
         summary: dict[str, Any] = {}
         for number, (n, first) in enumerate(self.waters):
-            training, auditing, comparing = jr.split(jr.fold_in(key, number), 3)
+            training, auditing, comparing, reading = jr.split(jr.fold_in(key, number), 4)
             learned = learn(
                 game(n, first),
                 PPO(decay=0.8),
@@ -128,10 +130,12 @@ class FishWar(Study):
             )
             audit = audit_policy(learned.game, learned.policies, auditing, runs=RUNS, progress=progress or False)
             taken = shares(learned, comparing)
+            read = distil(learned.game, learned.policies[0], reading, into=Formula(terms=1))
             title = f"{n} harvesters who first ask for {first:g} of the stock each"
-            results += [Part(title, taken), Part(title, audit), Part(title, learned)]
-            headline += _headline(taken, audit)
-            summary[f"harvesters_{n}"] = {**taken.record(), "audit": audit.record(), "learning": learned.record()}
+            results += [Part(title, taken), Part(title, audit), Part(title, read), Part(title, learned)]
+            headline += [*_headline(taken, audit), _read(n, read)]
+            parts = {"audit": audit.record(), "rule": read.record(), "learning": learned.record()}
+            summary[f"harvesters_{n}"] = {**taken.record(), **parts}
         return Findings(tuple(headline), tuple(results), {}, summary)
 
 
@@ -147,5 +151,12 @@ def _headline(taken: Shares, audit: PolicyAudit) -> list[str]:
     ration = audit.verdicts["limit 'ration'"]
     if ration.code is Code.LEANS_ON_LIMIT:
         return [text, f"This is not the game of the paper: {ration.sentence[0].lower()}{ration.sentence[1:]}"]
-    found = "finds nothing against it" if audit.sound else f"objects: {audit.objections()[0].sentence}"
-    return [text, f"The audit {found}."]
+    found = "finds nothing against it." if audit.sound else f"objects: {audit.objections()[0].sentence}"
+    return [text, f"The audit {found}"]
+
+
+def _read(harvesters: int, read: Distilled) -> str:
+    """What the first training learned, in one line."""
+    lines = "; ".join(read.texts["harvest"])
+    held = "It can stand for" if read.faithful else "It cannot stand for"
+    return f"The first training of {harvesters} reads: {lines}. {held} the policy: {read.verdicts['harvest'].sentence}"

@@ -2,7 +2,8 @@
 theorie des richesses", chapter 7.
 
 The price is A - Q, never negative, for a total quantity Q; a unit costs c. The answers, with m = A - c: the Nash
-equilibrium m / (n + 1) each, a cartel m / (2 n), price takers m / n.
+equilibrium m / (n + 1) each, a cartel m / (2 n), price takers m / n. A subsidy of s on each unit stands beside the
+price: firms in equilibrium make (m + s) / (n + 1) each, which is the price takers' m / n at s = m / n.
 
 Facts it must reproduce (tests/zoo): with A = 100 and c = 10, two firms that reply to each other end at 30 each, a price
 of 40 and a profit of 900; three at 22.5, a price of 32.5 and 506.25; five at 15, 25 and 225.
@@ -36,6 +37,7 @@ class Cournot(Model):
     firms: int = eqx.field(static=True, default=2)
     intercept: Float[Array, ""] = parameter(default=100.0, domain=positive, doc="A: the price where nothing is sold")
     cost: Float[Array, ""] = parameter(default=10.0, domain=nonnegative, doc="c: of a unit")
+    subsidy: Float[Array, ""] = parameter(default=0.0, doc="what a firm is paid for a unit beside its price")
     haste: Float[Array, ""] = parameter(default=0.3, domain=unit, doc="the part of the way to the best reply")
 
     def __check_init__(self) -> None:
@@ -49,7 +51,7 @@ class Cournot(Model):
     def step(self, draw: Draw, market: Market) -> Market:
         view = {"own": market.quantity, "rivals": market.quantity.sum() - market.quantity}
         quantity = draw.decide("quantity", view, self.reply)
-        return Market(quantity, (self.price(quantity) - self.cost) * quantity)
+        return Market(quantity, (self.price(quantity) - self.cost + self.subsidy) * quantity)
 
     def observe(self, market: Market) -> dict[str, Array]:
         return {"quantity": market.quantity.sum(), "price": self.price(market.quantity), "profit": market.profit.sum()}
@@ -60,5 +62,5 @@ class Cournot(Model):
 
     def reply(self, view: dict[str, Array], draw: Draw) -> Float[Array, " agents"]:
         """Some of the way from the own last quantity to the best reply to the rivals'."""
-        best = jnp.maximum(self.intercept - self.cost - view["rivals"], 0.0) / 2.0
+        best = jnp.maximum(self.intercept - self.cost + self.subsidy - view["rivals"], 0.0) / 2.0
         return view["own"] + self.haste * (best - view["own"])
