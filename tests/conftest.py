@@ -96,21 +96,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _PAGE = "tests/test_docs.py::test_the_code_of_a_page_runs"
 _COMPUTING = (
-    *(f"{_PAGE}[{page}]" for page in ("decisions", "epidemic-policies", "learned-summaries", "posteriors", "regions")),
-    "tests/calibration/test_acceptable_region.py",
-    "tests/calibration/test_credible.py",
-    "tests/calibration/test_gradient_descent.py",
+    *(f"{_PAGE}[{page}]" for page in ("counterfactual", "decisions", "epidemic-policies", "learned-summaries")),
+    *(f"{_PAGE}[{page}]" for page in ("posteriors", "regions")),
+    "tests/test_examples.py",
+    *(f"tests/studies/test_{study}.py" for study in ("brock_hommes", "influenza", "islands")),
+    *(f"tests/calibration/test_{part}.py" for part in ("acceptable_region", "credible", "gradient_descent")),
     "tests/calibration/test_neural_",
+    *(
+        f"tests/zoo/test_{model}.py"
+        for model in ("birth_death_migration", "islands", "lux_marchesi", "school_epidemic")
+    ),
+    "tests/zoo/test_sir.py",
 )
 """Tests that compute longer than they compile: the compiler takes more care of their programs."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Have the programs of most tests compiled as they are written: a third of all the time is saved."""
+    """Have the programs of most tests, and of processes that they start, compiled as they are written: a third of all
+    the time is saved.
+    """
     import jax  # only now: it reads the environment that this file sets
 
-    jax.config.update("jax_disable_most_optimizations", not item.nodeid.startswith(_COMPUTING))
+    careless = not item.nodeid.startswith(_COMPUTING)
+    jax.config.update("jax_disable_most_optimizations", careless)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(careless).lower()
 
 
 def recorded(reporter: pytest.TerminalReporter, name: str) -> Iterator[str]:

@@ -42,3 +42,9 @@ def test_the_ration_is_named(summary: dict[str, Any], folder: Path):
 def test_a_short_training_does_not_pass_as_a_long_one(summary: dict[str, Any]):
     assert summary["harvesters_5"]["learning"]["verdicts"]["harvest"]["class"] == "not judged"
     assert len(summary["harvesters_5"]["learned"]) == 2
+
+
+def test_what_was_learned_is_read_as_a_rule(summary: dict[str, Any], folder: Path):
+    rule = summary["harvesters_5"]["rule"]
+    assert len(rule["texts"]["harvest"]) == 1 and rule["texts"]["harvest"][0].startswith("harvest = ")
+    assert "The first training of 5 reads: harvest = " in (folder / "report.html").read_text()
