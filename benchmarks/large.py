@@ -64,13 +64,13 @@ def epidemic(agents: int, steps: int, seeds: int) -> Case:
 
 
 WHOLE = (
-    wealth(100_000, ("ambr", "mesa-frames", "mesa", "agentpy", "abmax"), 4),
+    wealth(100_000, ("ambr", "mesa-frames", "mesa", "agentpy", "abmax"), 8),
     wealth(1_000_000, ("ambr", "mesa-frames", "abmax"), 8),
     epidemic(100_000, 100, 10),
     epidemic(1_000_000, 50, 5),
     Case("layered epidemic, 1,000,000 people", "layered", {"agents": 1_000_000, "steps": 100}, (), 3),
 )
-QUICK = (wealth(10_000, ("ambr", "mesa-frames", "mesa", "agentpy", "abmax"), 4), epidemic(100_000, 100, 5))
+QUICK = (wealth(10_000, ("ambr", "mesa-frames", "mesa", "agentpy", "abmax"), 8), epidemic(100_000, 100, 5))
 
 
 class Contestant:
