@@ -44,6 +44,19 @@ class Seen:
         return {**mean, "gini, end": self.gini[-1], "units": self.units, "agent-steps": self.agent_steps}
 
 
+def stepped(model, steps, wealth):
+    """The run of a model that steps, and what is seen of its wealth after each step."""
+    seen = Seen()
+
+    def run():
+        for _ in range(steps):
+            model.step()
+            seen.look(wealth(model))
+        return seen.summaries()
+
+    return run
+
+
 def ambr(sizes, seed):
     import ambr as am
 
@@ -96,15 +109,7 @@ def mesa_frames(sizes, seed):
         def step(self):
             self.agents.do("step")
 
-    model, seen = Economy(), Seen()
-
-    def run():
-        for _ in range(sizes["steps"]):
-            model.step()
-            seen.look(model.agents.get("wealth")[model.money].to_numpy())
-        return seen.summaries()
-
-    return run
+    return stepped(Economy(), sizes["steps"], lambda model: model.agents.get("wealth")[model.money].to_numpy())
 
 
 def mesa(sizes, seed):
@@ -133,15 +138,7 @@ def mesa(sizes, seed):
             self.agents.do("look")
             self.agents.do("act")
 
-    model, seen = Economy(), Seen()
-
-    def run():
-        for _ in range(sizes["steps"]):
-            model.step()
-            seen.look(model.agents.get("wealth"))
-        return seen.summaries()
-
-    return run
+    return stepped(Economy(), sizes["steps"], lambda model: model.agents.get("wealth"))
 
 
 def agentpy(sizes, seed):
